@@ -1,0 +1,137 @@
+"""Derivatives of an objective along an ensemble: gradients, Hessians, their products, per-sample gradients, third derivatives.
+
+Paths do not interact, so one backward pass of Σ_p f(θ_p) gives all gradients. Closed forms in ``objective.facts`` are used where they
+stand; each function with the suffix ``_autodiff`` ignores them and is the test of the closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sgdsde.objective import Objective, Points, identity_rows
+from sgdsde.types import InputError
+
+Matrices = Float[Tensor, "paths dim dim"]
+
+
+def grad(f: Objective, theta: Points) -> Points:
+    """g = ∇f(θ), ``[P, dim]``."""
+    return f.facts.grad(theta) if f.facts.grad is not None else grad_autodiff(f, theta)
+
+
+def grad_autodiff(f: Objective, theta: Points) -> Points:
+    """∇f by one backward pass."""
+    return weighted_grad(f, theta, None, None)
+
+
+def weighted_grad(f: Objective, theta: Points, weights: Float[Tensor, "paths batch"] | None, batch: Tensor | None) -> Points:
+    """∇Σᵢ wᵢℓᵢ(θ) over the batch ``[P, B]`` (None: all samples) in one backward pass; weights None: the mean."""
+    with torch.enable_grad():
+        point = theta.detach().requires_grad_(True)
+        losses = f.sample_loss(point, batch)  # [paths, batch]
+        total = losses.mean(1).sum() if weights is None else (losses * weights).sum()
+        return torch.autograd.grad(total, point)[0]
+
+
+def hvp(f: Objective, theta: Points, v: Points) -> Points:
+    """H(θ)v, ``[P, dim]``; with v ``[P, k, dim]`` the products with k vectors, ``[P, k, dim]``.
+
+    From ``facts.hessian`` where it stands, else by double backward.
+    """
+    if v.ndim == 3:
+        paths, k, dim = v.shape
+        if f.facts.hessian is not None:
+            return v @ f.facts.hessian(theta)
+        flat = hvp_autodiff(f, theta.repeat_interleave(k, 0), v.reshape(paths * k, dim))  # [paths*k, dim]
+        return flat.reshape(paths, k, dim)
+    if f.facts.hessian is not None:
+        return (f.facts.hessian(theta) @ v[:, :, None])[:, :, 0]
+    return hvp_autodiff(f, theta, v)
+
+
+def hvp_autodiff(f: Objective, theta: Points, v: Points) -> Points:
+    """Hv = ∇(gᵀv) with v held fixed."""
+    return _directional(lambda point: f.sample_loss(point).mean(1), theta, [v])
+
+
+def hessian(f: Objective, theta: Points) -> Matrices:
+    """H = ∇²f(θ), ``[P, dim, dim]``, symmetric."""
+    return f.facts.hessian(theta) if f.facts.hessian is not None else hessian_autodiff(f, theta)
+
+
+def hessian_autodiff(f: Objective, theta: Points) -> Matrices:
+    """H column by column: one double backward over P·dim copies of the points."""
+    paths, dim = theta.shape
+    directions = identity_rows(theta).repeat(paths, 1)  # [paths*dim, dim]
+    rows = hvp_autodiff(f, theta.repeat_interleave(dim, 0), directions).reshape(paths, dim, dim)
+    return (rows + rows.transpose(1, 2)) / 2
+
+
+def third(f: Objective, theta: Points, u: Points, v: Points) -> Points:
+    """∇³f(θ)[u, v] = Σₐᵦ uₐvᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; u and v are held fixed while differentiating."""
+    if f.facts.third is not None:
+        return f.facts.third(theta, u, v)
+    return third_autodiff(f, theta, u, v)
+
+
+def third_autodiff(f: Objective, theta: Points, u: Points, v: Points) -> Points:
+    """∇³f[u, v] by three nested backward passes."""
+    return _directional(lambda point: f.sample_loss(point).mean(1), theta, [u, v])
+
+
+def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:
+    """(S:∂∂)g = Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; the symmetric S ``[P, dim, dim]`` is not differentiated.
+
+    With S = VΛVᵀ this is Σₖ λₖ ∇³f[vₖ, vₖ].
+    """
+    paths, dim = theta.shape
+    values, vectors = torch.linalg.eigh((S + S.transpose(1, 2)) / 2)
+    directions = vectors.transpose(1, 2).reshape(paths * dim, dim)
+    terms = third(f, theta.repeat_interleave(dim, 0), directions, directions).reshape(paths, dim, dim)
+    return (values[:, :, None] * terms).sum(1)
+
+
+def sample_grads(f: Objective, theta: Points, batch: Int[Tensor, "paths batch"] | None = None) -> Float[Tensor, "paths batch dim"]:
+    """gᵢ = ∇ℓᵢ(θ), ``[P, B, dim]`` (all n samples where ``batch`` is None)."""
+    if f.facts.sample_grads is not None:
+        return f.facts.sample_grads(theta, batch)
+    return sample_grads_autodiff(f, theta, batch)
+
+
+def sample_grads_autodiff(f: Objective, theta: Points, batch: Int[Tensor, "paths batch"] | None = None) -> Float[Tensor, "paths batch dim"]:
+    """Per-sample gradients: each path is repeated once per sample, so that one backward pass yields them all."""
+    paths, dim = theta.shape
+    if batch is None:
+        batch = torch.arange(f.n, device=theta.device).expand(paths, f.n)
+    size = batch.shape[1]
+    flat = weighted_grad(f, theta.repeat_interleave(size, 0), None, batch.reshape(-1, 1))  # [paths*batch, dim]
+    return flat.reshape(paths, size, dim)
+
+
+def sample_covariance(f: Objective, theta: Points) -> Matrices:
+    """(1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ, the covariance of one sample's gradient, ``[P, dim, dim]``."""
+    if f.facts.covariance is not None:
+        return f.facts.covariance(theta)
+    if f.n < 2:
+        raise InputError("This objective has one sample: its gradient has no sampling covariance. Give the noise: sg.noises.Gaussian(objective, covariance).")
+    centred = sample_grads(f, theta)  # [paths, n, dim]
+    centred = centred - centred.mean(1, keepdim=True)
+    return centred.transpose(1, 2) @ centred / f.n
+
+
+def _directional(loss: Callable[[Tensor], Tensor], theta: Points, directions: list[Tensor]) -> Points:
+    """∇ of the repeated directional derivative of Σ_p loss(θ_p) along each direction in turn."""
+    with torch.enable_grad():
+        point = theta.detach().requires_grad_(True)
+        scalar = loss(point).sum()
+        for direction in directions:
+            (slope,) = torch.autograd.grad(scalar, point, create_graph=True)
+            if not slope.requires_grad:  # the derivative is a constant: everything above it vanishes
+                return torch.zeros_like(theta)
+            scalar = (slope * direction.detach()).sum()
+        (result,) = torch.autograd.grad(scalar, point, allow_unused=True)
+        return torch.zeros_like(theta) if result is None else result

@@ -1,0 +1,104 @@
+"""What the loop advances: a Markov kernel on an ensemble, SGD and integrators of SDEs alike.
+
+``tick`` is the SDE time between visits of the loop (η for SGD and for SDEs that know their η, else dt). The state is passed in and out.
+A :class:`DrivenKernel` is one whose randomness is a Brownian motion that can be handed to it: two of them can share their increments.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgdsde.objective import Points
+from sgdsde.types import Conventions, InputError, positive
+
+
+class State(NamedTuple):
+    """θ ``[P, dim]`` and whatever else the kernel must remember, as tensors with a leading axis of paths."""
+
+    theta: Tensor
+    memory: tuple[Tensor, ...] = ()
+
+    def take(self, index: Tensor) -> State:
+        """The state of some of the paths."""
+        return State(self.theta[index], tuple(part[index] for part in self.memory))
+
+
+class Kernel(ABC):
+    """A transition law. ``dim`` is the width of θ, ``tick`` the SDE time that one ``advance`` covers."""
+
+    dim: int
+    tick: float
+    #: the loop may ask for several ticks in one call of ``leap`` (a library that wants whole intervals)
+    leaps: bool = False
+
+    def init(self, theta: Points, generator: torch.Generator) -> State:
+        """The state at the start points; kernels with a memory fill it here."""
+        return State(theta)
+
+    @abstractmethod
+    def advance(self, state: State, k: int, generator: torch.Generator) -> State:
+        """From tick k to tick k + 1."""
+
+    def leap(self, state: State, k: int, ticks: int, generator: torch.Generator) -> State:
+        """From tick k to tick k + ``ticks``."""
+        for j in range(ticks):
+            state = self.advance(state, k + j, generator)
+        return state
+
+    def expand(self, theta: Points) -> Points:
+        """The start points as this kernel keeps them (:class:`Coupled` doubles them)."""
+        return theta
+
+    @property
+    def start_dim(self) -> int:
+        """The width of a start point."""
+        return self.dim
+
+    def check(self, theta: Points) -> None:
+        """Refuse before a run what is known to fail in it."""
+        return None
+
+    def conventions(self) -> Conventions:
+        """What the numbers of this kernel presuppose."""
+        return Conventions()
+
+
+class DrivenKernel(Kernel):
+    """A kernel of ``substeps`` equal steps per tick, each a deterministic function of a Brownian increment over dt = tick/substeps."""
+
+    noise_dim: int
+    substeps: int = 1
+
+    @abstractmethod
+    def step(self, theta: Points, t: float, dw: Tensor) -> Points:
+        """One step of length dt from SDE time t with dw ~ N(0, dt·I), ``[P, noise_dim]``."""
+
+    @property
+    def dt(self) -> float:
+        """The length of one step in SDE time."""
+        return self.tick / self.substeps
+
+
+def substeps_in(tick: float, dt: float) -> int:
+    """How many steps dt make a tick.
+
+    Raises:
+        InputError: dt ≤ 0, or dt does not divide the tick.
+    """
+    dt = positive(dt, "dt")
+    count = round(tick / dt)
+    if count < 1 or abs(count * dt - tick) > 1e-9 * tick:
+        raise InputError(f"dt = {dt} does not divide the tick {tick} (= eta); use dt = eta/n with an integer n, for example {tick / max(count, 1)}.")
+    return count
+
+
+def gaussian(theta: Tensor, width: int, scale: float, generator: torch.Generator) -> Tensor:
+    """scale·N(0, I) increments ``[P, width]`` in the dtype and on the device of the points."""
+    if width == 0:
+        return theta.new_zeros(theta.shape[0], 0)
+    z = torch.empty(theta.shape[0], width, dtype=theta.dtype, device=theta.device)
+    return z.normal_(0.0, scale, generator=generator)

@@ -1,0 +1,40 @@
+"""Stochastic gradient descent: θ⁺ = θ − η·ĝ(θ), ĝ drawn by the noise. One iterate is one tick of SDE time η."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sgdsde.kernel import DrivenKernel, State
+from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.types import Conventions, InputError, positive
+
+
+class SGD(DrivenKernel):
+    """SGD with step size η. With a Gaussian noise it can be driven: over a tick z = ΔW/√η, θ⁺ = θ − ηg + ηRz."""
+
+    def __init__(self, noise: Noise, eta: float) -> None:
+        self.noise = noise
+        self.eta = positive(eta, "eta")
+        self.tick = self.eta
+        self.dim = noise.objective.dim
+        self.noise_dim = noise.root_dim
+
+    def advance(self, state: State, k: int, generator: torch.Generator) -> State:
+        return State(state.theta - self.eta * self.noise.draw(state.theta, generator))
+
+    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        if not isinstance(self.noise, GaussianNoise):
+            raise InputError(
+                f"{type(self.noise).__name__} is not driven by a Brownian motion, so it cannot share increments with an SDE. "
+                "Couple its Gaussian surrogate: sg.noises.Surrogate(noise), or sg.noises.Gaussian(objective, noise.covariance)."
+            )
+        return theta - self.eta * self.noise.draw_from(theta, dw * self.eta**-0.5)
+
+    def check(self, theta: Tensor) -> None:
+        self.noise.root(theta[:1], theta.new_zeros(1, self.noise_dim))  # a covariance function of wrong shape or sign says so here
+
+    def conventions(self) -> Conventions:
+        return replace(self.noise.conventions(), eta=self.eta)

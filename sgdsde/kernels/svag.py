@@ -1,0 +1,41 @@
+"""SVAG (Li, Malladi, Arora, arXiv 2102.12470): steps of η/l with noise amplified to keep SME-1's diffusion as l → ∞.
+
+θ⁺ = θ − (η/l)·[½(1+√(2l−1))·ĝ₁ + ½(1−√(2l−1))·ĝ₂], two independent stochastic gradients; its noise covariance is lΣ, so that l steps
+add up to η²Σ like one step of SGD. One tick of SDE time η is l steps; l = 1 is SGD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Generator
+
+from sgdsde.kernel import Kernel, State
+from sgdsde.noise import Noise
+from sgdsde.types import Conventions, InputError, positive
+
+
+class SVAG(Kernel):
+    """SVAG with amplification ``l`` ≥ 1.
+
+    Raises:
+        InputError: η ≤ 0, or l is no integer ≥ 1.
+    """
+
+    def __init__(self, noise: Noise, eta: float, l: int) -> None:  # noqa: E741 - the paper's symbol
+        if isinstance(l, bool) or int(l) != l or l < 1:
+            raise InputError(f"l = {l!r}; wanted an integer ≥ 1 (l = 1 is SGD).")
+        self.noise, self.l = noise, int(l)
+        self.eta = positive(eta, "eta")
+        self.tick = self.eta
+        self.dim = noise.objective.dim
+
+    def advance(self, state: State, k: int, generator: Generator) -> State:
+        theta, root = state.theta, (2 * self.l - 1) ** 0.5
+        for _ in range(self.l):
+            first, second = self.noise.draw(theta, generator), self.noise.draw(theta, generator)
+            theta = theta - (self.eta / self.l) * ((1 + root) / 2 * first + (1 - root) / 2 * second)
+        return State(theta)
+
+    def conventions(self) -> Conventions:
+        return replace(self.noise.conventions(), eta=self.eta, sampling=f"SVAG l={self.l}, {self.noise.conventions().sampling}")

@@ -1,0 +1,53 @@
+"""Gradient noise: both sides of the correspondence between SGD and its SDE.
+
+SGD uses ``draw(θ)`` = g + ξ with Cov ξ = Σ(θ), batch size included. An SDE uses ``root(θ, z)`` = R(θ)z with z ~ N(0, I), RRᵀ = Σ(θ).
+Whoever compares an SDE with an SGD takes both from the same object, so the two can never disagree about Σ.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgdsde.objective import Objective, Points
+from sgdsde.types import Conventions
+
+Matrices = Float[Tensor, "paths dim dim"]
+
+
+class Noise(ABC):
+    """Stochastic gradients of one objective: how SGD draws them, and a root of their covariance."""
+
+    objective: Objective
+    root_dim: int
+    constant_covariance: bool = False
+
+    @abstractmethod
+    def draw(self, theta: Points, generator: torch.Generator) -> Points:
+        """One stochastic gradient ĝ = g + ξ per path, ``[P, dim]``."""
+
+    @abstractmethod
+    def root(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
+        """R(θ)z, ``[P, dim]``; with z ~ N(0, I) its law is N(0, Σ(θ))."""
+
+    @abstractmethod
+    def covariance(self, theta: Points) -> Matrices:
+        """Σ(θ) = Cov ξ, ``[P, dim, dim]``."""
+
+    def conventions(self) -> Conventions:
+        """What this noise presupposes; kernels add η, dtype and device."""
+        return Conventions(sampling=type(self).__name__, n=self.objective.n)
+
+
+class GaussianNoise(Noise):
+    """A noise whose draw is g − R(θ)z with z ~ N(0, I): it can be driven by the increments of a Brownian motion.
+
+    The sign is that of the coupling: SGD then moves by −ηg + ηRz, and an SDE by b dt + D dW, so z = ΔW/√η pairs them up to this sign.
+    """
+
+    @abstractmethod
+    def draw_from(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
+        """The stochastic gradient that the normals z produce, g − R(θ)z."""

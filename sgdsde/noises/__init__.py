@@ -1,0 +1,8 @@
+"""Gradient noises, one per file; see :class:`sgdsde.noise.Noise`."""
+
+from sgdsde.noises.gaussian import Gaussian
+from sgdsde.noises.minibatch import Minibatch
+from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
+from sgdsde.noises.surrogate import Surrogate, gaussian_surrogate
+
+__all__ = ["Gaussian", "Minibatch", "MinibatchWithoutReplacement", "Surrogate", "gaussian_surrogate"]

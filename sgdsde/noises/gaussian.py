@@ -1,0 +1,104 @@
+"""Gaussian gradient noise with a given covariance, constant or a function of θ: ξ ~ N(0, Σ(θ)).
+
+The root is the symmetric one, R = Σ^½. This is the noise for which the SDE models are derived; with ``covariance=other.covariance`` it
+is the Gaussian surrogate of another noise in small dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgdsde.calculus import grad
+from sgdsde.noise import GaussianNoise
+from sgdsde.objective import Objective, like
+from sgdsde.types import Conventions, InputError
+
+
+class Gaussian(GaussianNoise):
+    """ξ ~ N(0, Σ): Σ a matrix ``[dim, dim]`` or a callable ``[P, dim]`` → ``[P, dim, dim]``.
+
+    Args:
+        objective: the loss f.
+        covariance: Σ, as SGD sees it (batch size included). A number stands for that multiple of the identity.
+
+    Raises:
+        InputError: Σ has the wrong shape, is not symmetric, not positive semi-definite, or holds NaN.
+    """
+
+    def __init__(self, objective: Objective, covariance: Any) -> None:
+        self.objective = objective
+        self.root_dim = objective.dim
+        self._function: Callable[[Tensor], Tensor] | None = covariance if callable(covariance) else None
+        self.constant_covariance = self._function is None
+        if self._function is None:
+            self._matrix = _validated(covariance, objective.dim)
+            self._root = _symmetric_root(self._matrix[None])[0]
+        self._source = getattr(covariance, "__self__", None)
+
+    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        z = torch.randn(theta.shape, generator=generator, dtype=theta.dtype, device=theta.device)
+        return self.draw_from(theta, z)
+
+    def draw_from(self, theta: Tensor, z: Tensor) -> Tensor:
+        return grad(self.objective, theta) - self.root(theta, z)
+
+    def root(self, theta: Tensor, z: Tensor) -> Tensor:
+        if self._function is None:
+            return z @ like(self._root, theta)
+        return (_symmetric_root(self.covariance(theta)) @ z[:, :, None])[:, :, 0]
+
+    def covariance(self, theta: Tensor) -> Tensor:
+        if self._function is None:
+            return like(self._matrix, theta).expand(theta.shape[0], -1, -1)
+        sigma = self._function(theta)
+        wanted = (theta.shape[0], self.objective.dim, self.objective.dim)
+        if tuple(sigma.shape) != wanted:
+            raise InputError(f"The covariance function returned shape {tuple(sigma.shape)}; wanted {wanted} for points {tuple(theta.shape)}.")
+        return sigma
+
+    def conventions(self) -> Conventions:
+        from sgdsde.noise import Noise
+
+        if isinstance(self._source, Noise):
+            inner = self._source.conventions()
+            return replace(inner, sampling=f"Gaussian with the covariance of {inner.sampling}")
+        return Conventions(sampling="Gaussian, " + ("constant covariance" if self.constant_covariance else "covariance of θ"))
+
+
+def _validated(covariance: Any, dim: int) -> Tensor:
+    matrix = covariance.detach().to(torch.float64) if isinstance(covariance, Tensor) else torch.as_tensor(np.asarray(covariance, dtype=float))
+    if matrix.ndim == 0:
+        matrix = matrix * torch.eye(dim, dtype=torch.float64)
+    if tuple(matrix.shape) != (dim, dim):
+        raise InputError(f"covariance has shape {tuple(matrix.shape)}; wanted ({dim}, {dim}), the dimension of the objective.")
+    if not bool(torch.isfinite(matrix).all()):
+        raise InputError("covariance holds NaN or infinity.")
+    scale = float(matrix.abs().max())
+    if float((matrix - matrix.T).abs().max()) > 1e-10 * scale:
+        raise InputError("covariance is not symmetric; pass (C + Cᵀ)/2 if the difference is rounding.")
+    matrix = (matrix + matrix.T) / 2
+    lowest = float(torch.linalg.eigvalsh(matrix)[0])
+    if lowest < -1e-10 * scale:
+        raise InputError(f"covariance is indefinite (lowest eigenvalue {lowest:.3g}); a covariance must be positive semi-definite.")
+    return matrix
+
+
+def _symmetric_root(sigma: Tensor) -> Tensor:
+    """Σ^½, ``[P, dim, dim]``; rounding-size negative eigenvalues count as zero, larger ones are refused."""
+    if sigma.shape[-1] == 1:
+        values, vectors = sigma[..., 0], None
+    else:
+        values, vectors = torch.linalg.eigh(torch.nan_to_num(sigma))
+    allowed = -(torch.finfo(sigma.dtype).eps ** 0.75) * values.abs().amax(-1, keepdim=True)
+    if bool((values < allowed).any()):
+        raise InputError(f"The covariance function is indefinite (lowest eigenvalue {float(values.min()):.3g}); a covariance must be positive semi-definite.")
+    roots = values.clamp_min(0).sqrt()
+    if vectors is None:
+        return roots[..., None]
+    return (vectors * roots[:, None, :]) @ vectors.transpose(1, 2)

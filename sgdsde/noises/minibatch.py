@@ -1,0 +1,55 @@
+"""Minibatch sampling with replacement: B indices drawn independently and uniformly at each step.
+
+Σ(θ) = (1/B)·(1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ, and Rz = ∇Σᵢ(zᵢ−z̄)ℓᵢ(θ)/√(nB): one weighted backward pass, no d×d matrix.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgdsde.calculus import sample_covariance, weighted_grad
+from sgdsde.noise import Noise
+from sgdsde.objective import Objective
+from sgdsde.types import Conventions, InputError
+
+
+class Minibatch(Noise):
+    """Stochastic gradients over ``batch_size`` samples drawn with replacement.
+
+    Raises:
+        InputError: the objective has a single sample, or ``batch_size`` is no integer ≥ 1.
+    """
+
+    def __init__(self, objective: Objective, batch_size: int) -> None:
+        self.objective = objective
+        self.batch_size = checked_batch_size(objective, batch_size, largest=None)
+        self.root_dim = objective.n
+
+    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        shape = (theta.shape[0], self.batch_size)
+        batch = torch.randint(self.objective.n, shape, generator=generator, device=theta.device)  # [paths, batch]
+        return weighted_grad(self.objective, theta, None, batch)
+
+    def root(self, theta: Tensor, z: Tensor) -> Tensor:
+        weights = (z - z.mean(1, keepdim=True)) / (self.objective.n * self.batch_size) ** 0.5  # [paths, n]
+        return weighted_grad(self.objective, theta, weights, None)
+
+    def covariance(self, theta: Tensor) -> Tensor:
+        return sample_covariance(self.objective, theta) / self.batch_size
+
+    def conventions(self) -> Conventions:
+        return Conventions(batch_size=self.batch_size, n=self.objective.n, sampling="minibatch with replacement")
+
+
+def checked_batch_size(objective: Objective, batch_size: int, *, largest: int | None) -> int:
+    """The batch size as an int, refused where the objective cannot serve it."""
+    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+        raise InputError(f"batch_size = {batch_size!r}; wanted an integer ≥ 1.")
+    if objective.n < 2:
+        raise InputError(
+            f"{type(objective).__name__} has n = {objective.n} sample: there is nothing to draw a minibatch from. Use sg.noises.Gaussian(objective, covariance)."
+        )
+    if largest is not None and batch_size > largest:
+        raise InputError(f"batch_size = {batch_size} exceeds n = {largest} samples; without replacement a batch holds each sample at most once.")
+    return int(batch_size)

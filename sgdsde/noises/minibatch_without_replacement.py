@@ -1,0 +1,45 @@
+"""Minibatch sampling without replacement inside a batch; batches of different steps are independent.
+
+Σ(θ) = (n−B)/(n−1)·(1/B)·(1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ: the finite-population factor makes the noise vanish at B = n. (Epoch shuffling is a third,
+different process, coloured in time: :class:`sgdsde.kernels.ShuffledSGD`.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgdsde.calculus import sample_covariance, weighted_grad
+from sgdsde.noise import Noise
+from sgdsde.noises.minibatch import checked_batch_size
+from sgdsde.objective import Objective
+from sgdsde.types import Conventions
+
+
+class MinibatchWithoutReplacement(Noise):
+    """Stochastic gradients over ``batch_size`` distinct samples.
+
+    Raises:
+        InputError: the objective has a single sample, or ``batch_size`` is no integer in 1…n.
+    """
+
+    def __init__(self, objective: Objective, batch_size: int) -> None:
+        self.objective = objective
+        self.batch_size = checked_batch_size(objective, batch_size, largest=objective.n)
+        self.root_dim = objective.n
+        self._factor = (objective.n - self.batch_size) / (objective.n - 1)
+
+    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        keys = torch.rand(theta.shape[0], self.objective.n, generator=generator, device=theta.device)  # [paths, n]
+        batch = keys.topk(self.batch_size, dim=1, sorted=False).indices  # [paths, batch]
+        return weighted_grad(self.objective, theta, None, batch)
+
+    def root(self, theta: Tensor, z: Tensor) -> Tensor:
+        scale = (self._factor / (self.objective.n * self.batch_size)) ** 0.5
+        return weighted_grad(self.objective, theta, (z - z.mean(1, keepdim=True)) * scale, None)
+
+    def covariance(self, theta: Tensor) -> Tensor:
+        return sample_covariance(self.objective, theta) * (self._factor / self.batch_size)
+
+    def conventions(self) -> Conventions:
+        return Conventions(batch_size=self.batch_size, n=self.objective.n, sampling="minibatch without replacement")

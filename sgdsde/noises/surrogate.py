@@ -1,0 +1,56 @@
+"""The Gaussian surrogate of a noise: the same Σ(θ), no skewness.
+
+SGD with ξ = −R(θ)z, R the root of the given noise and z ~ N(0, I). A model's error against minibatch SGD splits into
+(minibatch − surrogate) + (surrogate − SDE); only the second part is the SDE's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sgdsde.calculus import grad
+from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noises.gaussian import Gaussian
+from sgdsde.types import Conventions
+
+#: below this dimension a dense covariance and its symmetric root are cheaper than n normals a step
+DENSE_DIM = 64
+
+
+class Surrogate(GaussianNoise):
+    """ĝ = g − R(θ)z through the root of ``noise``: n normals and one weighted backward pass a step, no d×d matrix."""
+
+    def __init__(self, noise: Noise) -> None:
+        self.noise = noise
+        self.objective = noise.objective
+        self.root_dim = noise.root_dim
+        self.constant_covariance = noise.constant_covariance
+
+    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        z = torch.randn(theta.shape[0], self.root_dim, generator=generator, dtype=theta.dtype, device=theta.device)
+        return self.draw_from(theta, z)
+
+    def draw_from(self, theta: Tensor, z: Tensor) -> Tensor:
+        return grad(self.objective, theta) - self.noise.root(theta, z)
+
+    def root(self, theta: Tensor, z: Tensor) -> Tensor:
+        return self.noise.root(theta, z)
+
+    def covariance(self, theta: Tensor) -> Tensor:
+        return self.noise.covariance(theta)
+
+    def conventions(self) -> Conventions:
+        inner = self.noise.conventions()
+        return replace(inner, sampling=f"Gaussian surrogate of {inner.sampling}")
+
+
+def gaussian_surrogate(noise: Noise) -> GaussianNoise:
+    """The cheapest Gaussian surrogate: the noise itself where it is Gaussian, dense below ``DENSE_DIM`` dimensions, else by its root."""
+    if isinstance(noise, GaussianNoise):
+        return noise
+    if noise.objective.dim <= DENSE_DIM:
+        return Gaussian(noise.objective, noise.covariance)
+    return Surrogate(noise)

@@ -1,0 +1,72 @@
+"""What is minimised: a per-sample loss, and what is known about it in closed form.
+
+f(θ) = (1/n) Σᵢ ℓᵢ(θ). An objective supplies ℓᵢ for a whole ensemble of parameter vectors at once; gradients, Hessians and the rest are
+free functions in :mod:`sgdsde.calculus`, which use the closed forms in ``facts`` where they exist and autodiff where not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Points = Float[Tensor, "paths dim"]
+Batch = Int[Tensor, "paths batch"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an objective without autodiff. A missing fact is ``None``; a wrong one is caught by the test battery.
+
+    Callables take points ``[P, dim]``: ``grad`` → [P, dim]; ``hessian`` → [P, dim, dim]; ``covariance`` → [P, dim, dim], the covariance
+    (1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ of one sample's gradient; ``sample_grads(theta, batch)`` → [P, B, dim]; ``third(theta, u, v)`` → [P, dim],
+    ∇³f[u, v]. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) − f(minimum) of the lowest pass.
+    """
+
+    grad: Callable[[Tensor], Tensor] | None = None
+    hessian: Callable[[Tensor], Tensor] | None = None
+    covariance: Callable[[Tensor], Tensor] | None = None
+    sample_grads: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    third: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    minima: tuple[tuple[float, ...], ...] = ()
+    saddles: tuple[tuple[float, ...], ...] = ()
+    constant_hessian: bool = False
+    barrier: float | None = None
+
+
+class Objective(ABC):
+    """A mean of per-sample losses. Subclasses set ``dim`` (and ``n``, ``facts``) and write ``sample_loss``.
+
+    ``n`` is the number of samples; 1 for a deterministic objective, whose SGD noise must then be given.
+    """
+
+    dim: int
+    n: int = 1
+    facts: Facts = Facts()
+
+    @abstractmethod
+    def sample_loss(self, theta: Points, batch: Batch | None = None) -> Float[Tensor, "paths batch"]:
+        """ℓᵢ(θ_p) for the samples of each path's batch ``[P, B]``, or for all samples ``[P, n]`` where ``batch`` is None."""
+
+    def loss(self, theta: Points) -> Float[Tensor, " paths"]:
+        """f(θ) = (1/n)Σᵢℓᵢ(θ) at each path."""
+        return self.sample_loss(theta).mean(1)  # [paths]
+
+
+def spread(values: Float[Tensor, " paths"], batch: Batch | None) -> Float[Tensor, "paths batch"]:
+    """The loss of a deterministic objective in the shape of ``sample_loss``: the same value for every index of the batch."""
+    return values[:, None].expand(-1, 1 if batch is None else batch.shape[1])
+
+
+def like(constant: Tensor, theta: Tensor) -> Tensor:
+    """A stored constant in the dtype and on the device of the points at hand."""
+    return constant if constant.dtype == theta.dtype and constant.device == theta.device else constant.to(theta)
+
+
+def identity_rows(theta: Tensor) -> Float[Tensor, "dim dim"]:
+    """The identity matrix that fits ``theta``."""
+    return torch.eye(theta.shape[-1], dtype=theta.dtype, device=theta.device)

@@ -1,0 +1,57 @@
+"""Random streams: every block of paths owns one, named by (seed, purpose, block).
+
+A stream is ``SeedSequence([seed, purpose, block])``; all 624 words of the CPU generator's state come from it (``torch.manual_seed``
+would keep 32 bits and make birthday collisions likely after 65,000 blocks). On CUDA the 64-bit Philox key comes from it.
+There is no global random state: whoever needs numbers is handed a generator.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+
+from sgdsde.types import InputError
+
+_MT_WORDS = 624
+
+
+def seed_sequence(seed: int, purpose: str, block: int = 0) -> np.random.SeedSequence:
+    """``SeedSequence([seed, crc32(purpose), block])``: equal names give equal streams on every machine.
+
+    Raises:
+        InputError: the seed is not a non-negative integer.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed = {seed!r}; wanted a non-negative integer.")
+    return np.random.SeedSequence([int(seed), zlib.crc32(purpose.encode()), int(block)])
+
+
+def stream(seed: int, purpose: str, block: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    """The generator of one block of paths, on the device where its numbers are wanted."""
+    sequence = seed_sequence(seed, purpose, block)
+    device = torch.device(device)
+    generator = torch.Generator(device=device)
+    if device.type != "cpu":
+        generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        return generator
+    generator.manual_seed(0)
+    state = generator.get_state().numpy().copy()
+    generator.set_state(torch.from_numpy(_with_mersenne_words(state, sequence.generate_state(_MT_WORDS, np.uint32))))
+    return generator
+
+
+def _with_mersenne_words(state: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """The serialised CPU generator with its Mersenne-Twister words replaced; the layout is found, not assumed.
+
+    torch stores the words as 64-bit integers. ``manual_seed(0)`` leaves Knuth's initial table there, whose first entries for seed 0
+    are 0, 1, 1812433255: we search for them, so that a change of torch's layout is noticed and not silently misread.
+    """
+    table = state[: state.size // 8 * 8].view(np.uint64)
+    # Knuth's recurrence started at 0: x_1 = 1, x_2 = 1812433253·(1 ^ (1 >> 30)) + 2
+    hits = np.flatnonzero((table[:-2] == 0) & (table[1:-1] == 1) & (table[2:] == 1812433255))
+    if hits.size != 1:
+        raise RuntimeError("torch's CPU generator has an unknown state layout; sgdsde.rng must be taught this torch version.")
+    table[hits[0] : hits[0] + _MT_WORDS] = words.astype(np.uint64)
+    return state

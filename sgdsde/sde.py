@@ -1,0 +1,100 @@
+"""What an SDE model is: dX = b(t, X) dt + D(t, X) dW (Itô), on an ensemble of paths.
+
+The models of SGD share a shape: b and Q = DDᵀ are built from g = ∇f, H = ∇²f, Σ and η. :class:`ModifiedEquation` holds these; each model
+is one file in ``sdes/``. Where a model does not exist at a point it returns NaN there and reports the path (see ``types.report_flags``);
+the loop then freezes the path with status ``OUT_OF_DOMAIN``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgdsde.noise import Noise
+from sgdsde.objective import Points
+from sgdsde.types import Conventions, positive
+
+Increments = Float[Tensor, "paths noise_dim"]
+Matrices = Float[Tensor, "paths dim dim"]
+
+
+class SDE(ABC):
+    """dX = b dt + D dW with an m-dimensional Brownian motion, m = ``noise_dim``.
+
+    ``additive`` says that D does not depend on the state (then stochastic Heun has weak order 2). ``eta`` is the step size of the SGD
+    that is modelled, None for an SDE that knows of none.
+    """
+
+    dim: int
+    noise_dim: int
+    eta: float | None = None
+    additive: bool = False
+
+    @abstractmethod
+    def drift(self, t: float, x: Points) -> Points:
+        """b(t, x), ``[P, dim]``."""
+
+    @abstractmethod
+    def diffuse(self, t: float, x: Points, dw: Increments) -> Points:
+        """D(t, x)·dw, ``[P, dim]``."""
+
+    def diffusion(self, t: float, x: Points) -> Matrices:
+        """Q = DDᵀ, ``[P, dim, dim]``; this default applies D to every basis increment, models with a formula state it."""
+        basis = torch.eye(self.noise_dim, dtype=x.dtype, device=x.device)
+        paths = x.shape[0]
+        columns = self.diffuse(t, x.repeat_interleave(self.noise_dim, 0), basis.repeat(paths, 1))
+        columns = columns.reshape(paths, self.noise_dim, self.dim)
+        return columns.transpose(1, 2) @ columns
+
+    def terms(self, t: float, x: Points, dw: Increments) -> tuple[Points, Points]:
+        """(b, D·dw) at one point; models whose parts share work (an eigendecomposition) compute it once here."""
+        return self.drift(t, x), self.diffuse(t, x, dw)
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """(A, c, Q) in float64 where b = A x + c and Q is constant, else None."""
+        return None
+
+    def check(self, x: Points) -> None:
+        """Refuse before a run what is known to fail in it, from start points ``x``. Raises DomainError or InputError."""
+        return None
+
+    def conventions(self) -> Conventions:
+        """What the model presupposes."""
+        return Conventions(eta=self.eta)
+
+
+class ModifiedEquation(SDE):
+    """An SDE model of SGD: built from the noise (with its objective) and the step size η."""
+
+    def __init__(self, noise: Noise, eta: float) -> None:
+        self.noise = noise
+        self.objective = noise.objective
+        self.eta: float = positive(eta, "eta")
+        self.dim = noise.objective.dim
+        self.noise_dim = noise.root_dim
+
+    @property
+    def constant(self) -> bool:
+        """Whether Hessian and covariance are both constant, so that the SDE is linear."""
+        return self.objective.facts.constant_hessian and (self.noise.constant_covariance or self.noise_dim == 0)
+
+    @property
+    def additive(self) -> bool:  # type: ignore[override]
+        return self.constant
+
+    def affine(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """(A, c, Q), read off the drift at the origin and at the basis vectors."""
+        if not self.constant:
+            return None
+        origin = torch.zeros(1, self.dim, dtype=torch.float64)
+        c = self.drift(0.0, origin)[0]
+        A = (self.drift(0.0, torch.eye(self.dim, dtype=torch.float64)) - c).T
+        return A, c, self.diffusion(0.0, origin)[0]
+
+    def conventions(self) -> Conventions:
+        from dataclasses import replace
+
+        return replace(self.noise.conventions(), eta=self.eta)

@@ -1,0 +1,25 @@
+"""Second-order stochastic modified equation, SME-2: dX = −∇(f + (η/4)‖∇f‖²) dt + √η·R dW.
+
+Weak order 2 for Gaussian noise (Li, Tai, E, arXiv 1811.01558). b = −g − (η/2)Hg, Q = ηΣ.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgdsde.calculus import grad, hvp
+from sgdsde.sde import ModifiedEquation
+
+
+class SME2(ModifiedEquation):
+    """b = −g − (η/2)Hg, Q = ηΣ."""
+
+    def drift(self, t: float, x: Tensor) -> Tensor:
+        g = grad(self.objective, x)
+        return -g - (self.eta / 2) * hvp(self.objective, x, g)
+
+    def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
+        return self.noise.root(x, dw) * self.eta**0.5
+
+    def diffusion(self, t: float, x: Tensor) -> Tensor:
+        return self.noise.covariance(x) * self.eta

@@ -1,0 +1,31 @@
+"""Stochastic principal flow, SPF: the principal flow's drift with SME-1's diffusion (arXiv 2302.01952, 2405.18373).
+
+b = U·[log(1−ηΛ)/(ηΛ)]·Uᵀg, Q = ηΣ. Weak order 2 for Gaussian noise. Real logarithm: ηλ < 1.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgdsde.calculus import grad
+from sgdsde.noise import Noise
+from sgdsde.sde import ModifiedEquation
+from sgdsde.sdes.functions import HessianSpectrum, ell
+
+
+class SPF(ModifiedEquation):
+    """b = L, Q = ηΣ. ``log``: see :class:`HessianSpectrum`."""
+
+    def __init__(self, noise: Noise, eta: float, *, log: str = "stop") -> None:
+        super().__init__(noise, eta)
+        self.spectrum = HessianSpectrum(self.objective, self.eta, log)
+
+    def drift(self, t: float, x: Tensor) -> Tensor:
+        spectrum = self.spectrum(x)
+        return spectrum.apply(ell(spectrum.x), grad(self.objective, x))
+
+    def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
+        return self.noise.root(x, dw) * self.eta**0.5
+
+    def diffusion(self, t: float, x: Tensor) -> Tensor:
+        return self.noise.covariance(x) * self.eta

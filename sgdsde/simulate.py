@@ -1,0 +1,370 @@
+"""The one loop: it advances kernels, saves, streams observables, and notices what becomes of each path.
+
+An ensemble is cut into blocks; each block owns its random stream (seed, purpose, block) and its clock, an integer number of ticks. So
+results depend on the block size (part of the recipe) and not on which worker runs a block, nor when. Finished paths leave the block at
+the tick at which they finish, which the block's own data decide.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sgdsde.kernel import Kernel, State
+from sgdsde.rng import stream
+from sgdsde.trajectory import Trajectory
+from sgdsde.types import Conventions, Estimate, InputError, Status, Tally, as_points, positive, tallying
+
+Start = Any  # [dim] | [P, dim] | sampler (paths, generator) -> [P, dim]
+Watch = Callable[[Tensor, Tensor, int, torch.Generator], Tensor | None]
+
+_CACHE_ELEMENTS = 2**16
+
+
+def simulate(
+    kernel: Kernel,
+    theta0: Start,
+    *,
+    horizon: float,
+    save: Sequence[float] | None = None,
+    observe: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    paths: int | None = None,
+    seed: int,
+    stop: Callable[[Tensor], Tensor] | None = None,
+    keep_states: bool = True,
+    block_size: int | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> Trajectory:
+    """Run an ensemble of paths of a kernel.
+
+    Args:
+        kernel: SGD or an integrator of an SDE.
+        theta0: one start point ``[dim]``, one per path ``[P, dim]``, or a sampler ``(paths, generator) -> [P, dim]``. Its dtype and
+            device are the run's; Python numbers and NumPy arrays become float64 on the CPU.
+        horizon, save: SDE times, multiples of ``kernel.tick``; ``save`` (default: the horizon) may hold 0.
+        observe: functions of the state, ``[P, dim]`` → ``[P]`` or ``[P, k]``; their means are streamed at the saved times.
+        paths: number of paths, where ``theta0`` does not tell.
+        seed: non-negative integer.
+        stop: ``[P, dim]`` → bool ``[P]``; a path where it is true is frozen there with status EXITED.
+        keep_states: False keeps the observables only; then memory does not grow with the number of saves.
+        block_size: paths a block; part of the recipe (default: from the kernel's width alone).
+        executor: any ``concurrent.futures.Executor`` to run blocks on; the results do not depend on it.
+        progress: True/False forces the bar; None shows it on a terminal only.
+
+    Raises:
+        InputError: wrong shapes, times off the grid of ticks, unusable seed, not enough memory.
+        DomainError: the model is known not to exist for this problem before the run starts.
+    """
+    times = _ticks_of(kernel, horizon, save)
+    start = _start(kernel, theta0, paths)
+    observe = dict(observe or {})
+    size = block_size or default_block_size(kernel)
+    cuts = [(first, min(first + size, start.paths)) for first in range(0, start.paths, size)]
+    if keep_states:
+        _enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
+    start.check(kernel)
+    jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, b - a, stop, keep_states) for index, (a, b) in enumerate(cuts)]
+    with tqdm(total=start.paths * times.last, unit="path-tick", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
+        blocks = _run(jobs, executor, bar.update)
+    return _collect(kernel, start, times, blocks, {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel)})
+
+
+def default_block_size(kernel: Kernel) -> int:
+    """Paths a block: as many as keep a block's arrays in a core's cache, at least 64."""
+    width = max(kernel.dim, getattr(kernel, "noise_dim", 0), 1)
+    return max(64, min(2**15, _CACHE_ELEMENTS // width))
+
+
+def describe(kernel: Kernel) -> str:
+    """The kernel in words: its class, and its SDE's."""
+    sde = getattr(kernel, "sde", None)
+    inner = (
+        type(sde).__name__
+        if sde is not None
+        else ", ".join(describe(part) for part in (getattr(kernel, n, None) for n in ("a", "b")) if isinstance(part, Kernel))
+    )
+    return f"{type(kernel).__name__}({inner})" if inner else type(kernel).__name__
+
+
+def ticks(kernel: Kernel, time: float, name: str) -> int:
+    """``time`` as a whole number of ticks of the kernel.
+
+    Raises:
+        InputError: it is negative, not finite, or no multiple of the tick.
+    """
+    time = float(time)
+    if not np.isfinite(time) or time < 0:
+        raise InputError(f"{name} = {time}; wanted a finite SDE time ≥ 0.")
+    count = round(time / kernel.tick)
+    if abs(count * kernel.tick - time) > 1e-9 * max(kernel.tick, time):
+        raise InputError(f"{name} = {time} is no multiple of the tick {kernel.tick} (= eta for SGD and its models); nearest: {count * kernel.tick:.12g}.")
+    return count
+
+
+def run_block(
+    kernel: Kernel, theta: Tensor, generator: torch.Generator, *, visits: Sequence[int], visit: Callable[[int, Tensor], None], watch: Watch | None, last: int
+) -> tuple[Tensor, Tensor, Tensor, Tally]:
+    """Advance one block to tick ``last``: the heart of the package, used by ``simulate`` and ``exit_times``.
+
+    ``visit(k, full)`` sees all paths of the block at each tick of ``visits``. ``watch(before, after, k, generator)`` sees the live paths at
+    every tick and says which are finished (None: none). Returns the final points, the status, its tick, and the models' tally.
+    """
+    full = theta.clone()
+    count = theta.shape[0]
+    status = torch.zeros(count, dtype=torch.int8, device=theta.device)
+    status_tick = torch.full((count,), last, dtype=torch.long, device=theta.device)
+    live = torch.arange(count, device=theta.device)
+    state = kernel.init(theta, generator)
+    due = sorted(set(visits))
+    if due and due[0] == 0:
+        visit(0, full)
+        due = due[1:]
+    with tallying() as tally:
+        k = 0
+        while k < last and live.numel():
+            before = state.theta
+            target = (due[0] if due else last) if kernel.leaps and watch is None else k + 1
+            tally.flagged = None
+            state = kernel.leap(state, k, target - k, generator) if kernel.leaps else kernel.advance(state, k, generator)
+            k = target
+            finished = _failures(before, state.theta, tally)
+            if watch is not None:
+                leaving = watch(before, state.theta, k, generator)
+                if leaving is not None and bool(leaving.any()):
+                    finished = (
+                        torch.where((finished == 0) & leaving, int(Status.EXITED), finished)
+                        if finished is not None
+                        else leaving.to(torch.int8) * int(Status.EXITED)
+                    )
+            if finished is not None:
+                state, live = _retire(state, before, finished, live, full, status, status_tick, k)
+            if due and k == due[0]:
+                full[live] = state.theta
+                visit(k, full)
+                due = due[1:]
+        for k in due:
+            visit(k, full)
+        full[live] = state.theta
+    return full, status, status_tick, tally
+
+
+def _failures(before: Tensor, after: Tensor, tally: Tally) -> Tensor | None:
+    """Status codes (0: fine) of paths that became non-finite; None where all are fine. One sum tells, in the usual case."""
+    if bool(torch.isfinite(after.sum())):
+        return None
+    bad = ~torch.isfinite(after).all(1)
+    if not bool(bad.any()):
+        return None  # a finite ensemble whose sum overflowed
+    code = torch.where(bad, int(Status.DIVERGED), 0).to(torch.int8)
+    if tally.flagged is not None and tally.flagged.shape == bad.shape:
+        code[bad & tally.flagged] = int(Status.OUT_OF_DOMAIN)
+    return code
+
+
+def _retire(state: State, before: Tensor, code: Tensor, live: Tensor, full: Tensor, status: Tensor, status_tick: Tensor, k: int) -> tuple[State, Tensor]:
+    """Take finished paths out of the block: NaN where diverged, the last good point where out of domain, the present one where exited."""
+    gone = code > 0
+    points = torch.where((code == int(Status.OUT_OF_DOMAIN))[:, None], before, state.theta)
+    points = torch.where((code == int(Status.DIVERGED))[:, None], torch.nan, points)
+    index = live[gone]
+    full[index], status[index], status_tick[index] = points[gone], code[gone], k
+    keep = torch.nonzero(~gone)[:, 0]
+    return state.take(keep), live[keep]
+
+
+@dataclass(frozen=True)
+class _Times:
+    """The saves as ticks."""
+
+    last: int
+    ticks: tuple[int, ...]
+    tick: float
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Start points as they were given; a sampler draws block by block from the block's own stream."""
+
+    points: Tensor | None
+    sampler: Callable[[int, torch.Generator], Tensor] | None
+    paths: int
+    probe: Tensor
+
+    @property
+    def itemsize(self) -> int:
+        return self.probe.element_size()
+
+    def piece(self, first: int, last: int) -> Any:
+        """What block [first, last) starts from."""
+        if self.points is None:
+            return self.sampler
+        return self.points.expand(self.paths, -1)[first:last] if self.points.shape[0] == 1 else self.points[first:last]
+
+    def check(self, kernel: Kernel) -> None:
+        """Let the kernel refuse, at (some of) the start points."""
+        kernel.check(kernel.expand(self.probe))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One block, with all it needs to run anywhere."""
+
+    kernel: Kernel
+    start: Any
+    times: _Times
+    observe: dict[str, Callable[[Tensor], Tensor]]
+    seed: int
+    block: int
+    paths: int
+    stop: Callable[[Tensor], Tensor] | None
+    keep_states: bool
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What one block returns: saves, moments (count, mean, sum of squared deviations) per observable and save, fates."""
+
+    states: Tensor | None
+    moments: dict[str, list[tuple[int, np.ndarray, np.ndarray]]]
+    status: Tensor
+    status_tick: Tensor
+    tally: Tally
+
+
+def _run_job(job: _Job) -> _Block:
+    kernel = job.kernel
+    device = job.start.device if isinstance(job.start, Tensor) else torch.device("cpu")
+    generator = stream(job.seed, "simulate", job.block, device)
+    theta = job.start if isinstance(job.start, Tensor) else as_points(job.start(job.paths, generator), kernel.start_dim, name="theta0 sampler")
+    theta = kernel.expand(theta.clone())
+    saved: list[Tensor] = []
+    moments: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {name: [] for name in job.observe}
+
+    def visit(k: int, full: Tensor) -> None:
+        if job.keep_states:
+            saved.append(full.clone())
+        for name, function in job.observe.items():
+            moments[name].append(_moments_of(name, function(full), full.shape[0]))
+
+    stop = job.stop
+    watch = None if stop is None else lambda before, after, k, generator: stop(after)
+    with one_thread():
+        _, status, status_tick, tally = run_block(kernel, theta, generator, visits=job.times.ticks, visit=visit, watch=watch, last=job.times.last)
+    states = torch.stack(saved) if job.keep_states else None
+    return _Block(states, moments, status, status_tick, tally)
+
+
+def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray, np.ndarray]:
+    if values.ndim not in (1, 2) or values.shape[0] != paths:
+        raise InputError(f"observable {name!r} returned shape {tuple(values.shape)} for {paths} paths; wanted [paths] or [paths, k].")
+    numbers = values.detach().to(torch.float64)
+    mean = numbers.mean(0)
+    return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one thread: results differ with the number of threads, and blocks are the parallelism."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(jobs: list[_Job], executor: Executor | None, advance: Callable[[float], Any]) -> list[_Block]:
+    if executor is None:
+        blocks = []
+        for job in jobs:
+            blocks.append(_run_job(job))
+            advance(job.paths * job.times.last)
+        return blocks
+    futures = {executor.submit(_run_job, job): job for job in jobs}
+    try:
+        for future in as_completed(futures):
+            future.result()
+            advance(futures[future].paths * futures[future].times.last)
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return [future.result() for future in futures]  # in block order
+
+
+def _collect(kernel: Kernel, start: _Given, times: _Times, blocks: list[_Block], recipe: dict[str, Any]) -> Trajectory:
+    tally = Tally()
+    for block in blocks:
+        tally.merge(block.tally)
+    kept = [block.states for block in blocks if block.states is not None]
+    states = torch.cat(kept, 1) if kept else start.probe.new_zeros(0, start.paths, kernel.dim)
+    observed = {name: _estimate([block.moments[name] for block in blocks]) for name in blocks[0].moments}
+    conventions: Conventions = replace(kernel.conventions(), dtype=str(start.probe.dtype).removeprefix("torch."), device=str(start.probe.device))
+    return Trajectory(
+        times=torch.tensor([k * times.tick for k in times.ticks], dtype=torch.float64),
+        states=states,
+        observed=observed,
+        status=torch.cat([block.status for block in blocks]),
+        status_tick=torch.cat([block.status_tick for block in blocks]),
+        conventions=conventions,
+        tally=tally,
+        recipe=recipe,
+    )
+
+
+def _estimate(blocks: list[list[tuple[int, np.ndarray, np.ndarray]]]) -> Estimate:
+    """Merge the blocks' moments pairwise (Chan, Golub, LeVeque), in block order."""
+    means, errors, total = [], [], 0
+    for saves in zip(*blocks, strict=True):
+        total, mean, squares = saves[0]
+        for count, other_mean, other_squares in saves[1:]:
+            delta = other_mean - mean
+            squares = squares + other_squares + delta**2 * (total * count / (total + count))
+            mean = mean + delta * (count / (total + count))
+            total += count
+        means.append(mean)
+        errors.append(np.sqrt(squares / max(total - 1, 1) / total) if total > 1 else np.full_like(mean, np.nan))
+    return Estimate.normal(np.stack(means), np.stack(errors), total)
+
+
+def _ticks_of(kernel: Kernel, horizon: float, save: Sequence[float] | None) -> _Times:
+    last = ticks(kernel, positive(horizon, "horizon"), "horizon")
+    marks = [last] if save is None else [ticks(kernel, time, "save") for time in np.atleast_1d(np.asarray(save, dtype=float))]
+    if not marks or sorted(set(marks)) != marks:
+        raise InputError(f"save = {save!r}; wanted increasing SDE times, at least one.")
+    if marks[-1] > last:
+        raise InputError(f"save holds {marks[-1] * kernel.tick:g}, beyond the horizon {horizon:g}.")
+    return _Times(last, tuple(marks), kernel.tick)
+
+
+def _start(kernel: Kernel, theta0: Start, paths: int | None) -> _Given:
+    if paths is not None and (isinstance(paths, bool) or int(paths) != paths or paths < 1):
+        raise InputError(f"paths = {paths!r}; wanted an integer ≥ 1.")
+    if callable(theta0):
+        if paths is None:
+            raise InputError("theta0 is a sampler; give the number of paths: paths=…")
+        probe = as_points(theta0(1, stream(0, "probe")), kernel.start_dim, name="theta0 sampler")
+        return _Given(None, theta0, int(paths), probe)
+    points = as_points(theta0, kernel.start_dim, name="theta0")
+    count = points.shape[0]
+    if paths is not None and count not in (1, paths):
+        raise InputError(f"theta0 holds {count} points and paths = {paths}; give one point, or as many as paths.")
+    return _Given(points, None, int(paths or count), points)
+
+
+def _enough_memory(wanted: int) -> None:
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted * 2 > 0.9 * available:
+        raise InputError(
+            f"The saved states would take {wanted / 2**30:.1f} GiB (twice that while blocks are joined), of {available / 2**30:.1f} GiB. Save fewer times, or keep_states=False with observables."
+        )

@@ -1,0 +1,205 @@
+"""The words of the package: estimates with error bars, path status, conventions, errors.
+
+Everything a result is made of and nothing that computes one. Imports no other module of the package.
+"""
+
+from __future__ import annotations
+
+import enum
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class SgdsdeError(ValueError):
+    """Base of every error that a user's input can cause. Its message says what came, what was wanted, what to do."""
+
+
+class InputError(SgdsdeError):
+    """The input has a wrong shape, type or value."""
+
+
+class DomainError(SgdsdeError):
+    """A model does not exist where it was asked for (a logarithm of a negative number, an indefinite diffusion)."""
+
+
+class OracleRefusal(SgdsdeError):
+    """An oracle cannot give the accuracy it promises, and says why instead of answering."""
+
+
+class SgdsdeWarning(UserWarning):
+    """Something the user should know and may accept."""
+
+
+def warn(message: str) -> None:
+    """Warn in the name of the caller's caller."""
+    warnings.warn(message, SgdsdeWarning, stacklevel=3)
+
+
+class Status(enum.IntEnum):
+    """What became of a path. The number is what stands in ``Trajectory.status``."""
+
+    OK = 0  #: reached the horizon
+    EXITED = 1  #: left the region (or met the ``stop`` condition); frozen where it did
+    CENSORED = 2  #: still inside the region at the horizon
+    DIVERGED = 3  #: became non-finite; its state is NaN from then on
+    OUT_OF_DOMAIN = 4  #: reached a point where the model does not exist; frozen at the last point where it did
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number (or an array of numbers, one per saved time) with its uncertainty.
+
+    ``low`` and ``high`` bound a confidence interval (95 % unless the maker says otherwise); ``n`` is the number of independent
+    samples behind the value. An exact value has ``stderr = 0`` and ``low = high = value``.
+    """
+
+    value: Any
+    stderr: Any
+    n: int
+    low: Any
+    high: Any
+
+    @staticmethod
+    def exact(value: Any) -> Estimate:
+        """An estimate without uncertainty, for oracles."""
+        return Estimate(value, np.zeros_like(np.asarray(value, dtype=float))[()], 0, value, value)
+
+    @staticmethod
+    def normal(value: Any, stderr: Any, n: int, z: float = 1.959963984540054) -> Estimate:
+        """value ± z·stderr, the normal interval (z = 1.96: 95 %)."""
+        value, stderr = np.asarray(value, dtype=float)[()], np.asarray(stderr, dtype=float)[()]
+        return Estimate(value, stderr, n, value - z * stderr, value + z * stderr)
+
+    def __getitem__(self, index: Any) -> Estimate:
+        """The estimate at one saved time (or a slice of times)."""
+        return Estimate(
+            np.asarray(self.value)[index],
+            np.asarray(self.stderr)[index],
+            self.n,
+            np.asarray(self.low)[index],
+            np.asarray(self.high)[index],
+        )
+
+    def __str__(self) -> str:
+        if np.ndim(self.value) == 0:
+            return f"{self.value:.6g} ± {self.stderr:.2g} [{self.low:.6g}, {self.high:.6g}] (n = {self.n})"
+        return f"Estimate of shape {np.shape(self.value)} (n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What every number in a result presupposes (DESIGN section 2); printed with tables, reports and files."""
+
+    eta: float | None = None
+    batch_size: int | None = None
+    n: int | None = None
+    sampling: str = "none"
+    loss: str = "mean over samples"
+    calculus: str = "Itô"
+    time: str = "SDE time t = k·eta"
+    dtype: str = "float64"
+    device: str = "cpu"
+
+    def __str__(self) -> str:
+        parts = [f"eta={self.eta}", f"B={self.batch_size}", f"n={self.n}", f"sampling={self.sampling}", f"loss={self.loss}"]
+        return ", ".join([*parts, self.calculus, self.time, self.dtype, self.device])
+
+
+@dataclass
+class Tally:
+    """Counters that models fill while they are evaluated: how often, and how badly, their domain was violated.
+
+    ``flagged`` marks, per path of the block in flight, that the model did not exist there; ``counts`` adds up events by
+    name (``log clipped``, ``psd projected``, ``evaluations`` …); ``worst`` keeps the largest value by name (``psd defect``).
+    """
+
+    flagged: torch.Tensor | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    worst: dict[str, float] = field(default_factory=dict)
+
+    def merge(self, other: Tally) -> None:
+        """Add another block's counters to these."""
+        for name, count in other.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        for name, value in other.worst.items():
+            self.worst[name] = max(self.worst.get(name, value), value)
+
+
+_tally: ContextVar[Tally | None] = ContextVar("sgdsde_tally", default=None)
+
+
+@contextmanager
+def tallying() -> Iterator[Tally]:
+    """Collect what models report about their domain inside this block; each worker collects its own."""
+    tally = Tally()
+    token = _tally.set(tally)
+    try:
+        yield tally
+    finally:
+        _tally.reset(token)
+
+
+def report_flags(mask: torch.Tensor) -> None:
+    """A model says: at these paths (bool[P]) I do not exist. It must return NaN there as well."""
+    tally = _tally.get()
+    if tally is not None:
+        matches = tally.flagged is not None and tally.flagged.shape == mask.shape
+        tally.flagged = (tally.flagged | mask) if matches and tally.flagged is not None else mask.clone()
+
+
+def report_count(name: str, count: int) -> None:
+    """Add ``count`` events under ``name`` to the tally in force, if any."""
+    tally = _tally.get()
+    if tally is not None:
+        tally.counts[name] = tally.counts.get(name, 0) + int(count)
+
+
+def report_worst(name: str, value: float) -> None:
+    """Keep the largest value seen under ``name`` in the tally in force, if any."""
+    tally = _tally.get()
+    if tally is not None:
+        tally.worst[name] = max(tally.worst.get(name, float(value)), float(value))
+
+
+def as_points(theta: Any, dim: int, *, name: str = "theta") -> torch.Tensor:
+    """``theta`` as a floating tensor ``[paths, dim]``: Python numbers and NumPy input become float64, tensors keep their dtype.
+
+    Raises:
+        InputError: the last axis is not ``dim``, the input is empty or holds NaN or infinity.
+    """
+    if isinstance(theta, torch.Tensor):
+        points = theta if theta.is_floating_point() else theta.to(torch.float64)
+    else:
+        points = torch.as_tensor(np.asarray(theta, dtype=np.float64))
+    if points.ndim == 0 and dim == 1:
+        points = points.reshape(1, 1)
+    if points.ndim == 1:
+        points = points[None]  # [1, dim]
+    if points.ndim != 2 or points.shape[1] != dim or points.shape[0] == 0:
+        raise InputError(f"{name} has shape {tuple(points.shape)}; wanted [paths, {dim}] or [{dim}]. The objective has dimension {dim}.")
+    if not bool(torch.isfinite(points).all()):
+        raise InputError(f"{name} holds NaN or infinity; start from finite points.")
+    return points.detach()
+
+
+def positive(value: float, name: str) -> float:
+    """``value`` as a float, refused unless it is finite and above zero."""
+    number = float(value)
+    if not (np.isfinite(number) and number > 0):
+        raise InputError(f"{name} = {value}; wanted a finite number > 0.")
+    return number
+
+
+def suggest(word: str, known: Mapping[str, Any] | list[str]) -> str:
+    """“ Did you mean …?” for an unknown name, with all known names."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    return (f" Did you mean {close[0]!r}?" if close else "") + f" Known: {', '.join(sorted(known))}."
