@@ -1,16 +1,14 @@
-"""The one loop: it advances kernels, saves, streams observables, and notices what becomes of each path.
+"""Ensembles: start points, saves and streamed observables around the one loop of :mod:`sgdsde.loop`.
 
 An ensemble is cut into blocks; each block owns its random stream (seed, purpose, block) and its clock, an integer number of ticks. So
-results depend on the block size (part of the recipe) and not on which worker runs a block, nor when. Finished paths leave the block at
-the tick at which they finish, which the block's own data decide.
+results depend on the block size (part of the recipe) and not on which worker runs a block, nor when.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,15 +17,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sgdsde.kernel import Kernel, State
+from sgdsde.kernel import Kernel
+from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
 from sgdsde.rng import stream
 from sgdsde.trajectory import Trajectory
-from sgdsde.types import Conventions, Estimate, InputError, Status, Tally, as_points, positive, tallying
+from sgdsde.types import Conventions, Estimate, InputError, Tally, as_points, positive
 
 Start = Any  # [dim] | [P, dim] | sampler (paths, generator) -> [P, dim]
-Watch = Callable[[Tensor, Tensor, int, torch.Generator], Tensor | None]
-
-_CACHE_ELEMENTS = 2**16
 
 
 def simulate(
@@ -77,109 +73,6 @@ def simulate(
     with tqdm(total=start.paths * times.last, unit="path-tick", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
         blocks = _run(jobs, executor, bar.update)
     return _collect(kernel, start, times, blocks, {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel)})
-
-
-def default_block_size(kernel: Kernel) -> int:
-    """Paths a block: as many as keep a block's arrays in a core's cache, at least 64."""
-    width = max(kernel.dim, getattr(kernel, "noise_dim", 0), 1)
-    return max(64, min(2**15, _CACHE_ELEMENTS // width))
-
-
-def describe(kernel: Kernel) -> str:
-    """The kernel in words: its class, and its SDE's."""
-    sde = getattr(kernel, "sde", None)
-    inner = (
-        type(sde).__name__
-        if sde is not None
-        else ", ".join(describe(part) for part in (getattr(kernel, n, None) for n in ("a", "b")) if isinstance(part, Kernel))
-    )
-    return f"{type(kernel).__name__}({inner})" if inner else type(kernel).__name__
-
-
-def ticks(kernel: Kernel, time: float, name: str) -> int:
-    """``time`` as a whole number of ticks of the kernel.
-
-    Raises:
-        InputError: it is negative, not finite, or no multiple of the tick.
-    """
-    time = float(time)
-    if not np.isfinite(time) or time < 0:
-        raise InputError(f"{name} = {time}; wanted a finite SDE time ≥ 0.")
-    count = round(time / kernel.tick)
-    if abs(count * kernel.tick - time) > 1e-9 * max(kernel.tick, time):
-        raise InputError(f"{name} = {time} is no multiple of the tick {kernel.tick} (= eta for SGD and its models); nearest: {count * kernel.tick:.12g}.")
-    return count
-
-
-def run_block(
-    kernel: Kernel, theta: Tensor, generator: torch.Generator, *, visits: Sequence[int], visit: Callable[[int, Tensor], None], watch: Watch | None, last: int
-) -> tuple[Tensor, Tensor, Tensor, Tally]:
-    """Advance one block to tick ``last``: the heart of the package, used by ``simulate`` and ``exit_times``.
-
-    ``visit(k, full)`` sees all paths of the block at each tick of ``visits``. ``watch(before, after, k, generator)`` sees the live paths at
-    every tick and says which are finished (None: none). Returns the final points, the status, its tick, and the models' tally.
-    """
-    full = theta.clone()
-    count = theta.shape[0]
-    status = torch.zeros(count, dtype=torch.int8, device=theta.device)
-    status_tick = torch.full((count,), last, dtype=torch.long, device=theta.device)
-    live = torch.arange(count, device=theta.device)
-    state = kernel.init(theta, generator)
-    due = sorted(set(visits))
-    if due and due[0] == 0:
-        visit(0, full)
-        due = due[1:]
-    with tallying() as tally:
-        k = 0
-        while k < last and live.numel():
-            before = state.theta
-            target = (due[0] if due else last) if kernel.leaps and watch is None else k + 1
-            tally.flagged = None
-            state = kernel.leap(state, k, target - k, generator) if kernel.leaps else kernel.advance(state, k, generator)
-            k = target
-            finished = _failures(before, state.theta, tally)
-            if watch is not None:
-                leaving = watch(before, state.theta, k, generator)
-                if leaving is not None and bool(leaving.any()):
-                    finished = (
-                        torch.where((finished == 0) & leaving, int(Status.EXITED), finished)
-                        if finished is not None
-                        else leaving.to(torch.int8) * int(Status.EXITED)
-                    )
-            if finished is not None:
-                state, live = _retire(state, before, finished, live, full, status, status_tick, k)
-            if due and k == due[0]:
-                full[live] = state.theta
-                visit(k, full)
-                due = due[1:]
-        for k in due:
-            visit(k, full)
-        full[live] = state.theta
-    return full, status, status_tick, tally
-
-
-def _failures(before: Tensor, after: Tensor, tally: Tally) -> Tensor | None:
-    """Status codes (0: fine) of paths that became non-finite; None where all are fine. One sum tells, in the usual case."""
-    if bool(torch.isfinite(after.sum())):
-        return None
-    bad = ~torch.isfinite(after).all(1)
-    if not bool(bad.any()):
-        return None  # a finite ensemble whose sum overflowed
-    code = torch.where(bad, int(Status.DIVERGED), 0).to(torch.int8)
-    if tally.flagged is not None and tally.flagged.shape == bad.shape:
-        code[bad & tally.flagged] = int(Status.OUT_OF_DOMAIN)
-    return code
-
-
-def _retire(state: State, before: Tensor, code: Tensor, live: Tensor, full: Tensor, status: Tensor, status_tick: Tensor, k: int) -> tuple[State, Tensor]:
-    """Take finished paths out of the block: NaN where diverged, the last good point where out of domain, the present one where exited."""
-    gone = code > 0
-    points = torch.where((code == int(Status.OUT_OF_DOMAIN))[:, None], before, state.theta)
-    points = torch.where((code == int(Status.DIVERGED))[:, None], torch.nan, points)
-    index = live[gone]
-    full[index], status[index], status_tick[index] = points[gone], code[gone], k
-    keep = torch.nonzero(~gone)[:, 0]
-    return state.take(keep), live[keep]
 
 
 @dataclass(frozen=True)
@@ -272,17 +165,6 @@ def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray,
     return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Linear algebra on one thread: results differ with the number of threads, and blocks are the parallelism."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _run(jobs: list[_Job], executor: Executor | None, advance: Callable[[float], Any]) -> list[_Block]:
     if executor is None:
         blocks = []
@@ -366,5 +248,6 @@ def _enough_memory(wanted: int) -> None:
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted * 2 > 0.9 * available:
         raise InputError(
-            f"The saved states would take {wanted / 2**30:.1f} GiB (twice that while blocks are joined), of {available / 2**30:.1f} GiB. Save fewer times, or keep_states=False with observables."
+            f"The saved states would take {wanted / 2**30:.1f} GiB (twice that while blocks are joined), of {available / 2**30:.1f} GiB. "
+            "Save fewer times, or keep_states=False with observables."
         )

@@ -32,7 +32,8 @@ class Coupled(Kernel):
                 raise InputError(
                     f"{type(kernel).__name__} takes no Brownian increments from outside; couple SGD (Gaussian noise), EulerMaruyama, Heun or ExactOU."
                 )
-        assert isinstance(a, DrivenKernel) and isinstance(b, DrivenKernel)
+        assert isinstance(a, DrivenKernel)
+        assert isinstance(b, DrivenKernel)
         if abs(a.tick - b.tick) > 1e-12 * a.tick:
             raise InputError(f"The kernels' ticks differ ({a.tick} and {b.tick}); couple kernels with the same eta.")
         if a.dim != b.dim:

@@ -48,7 +48,7 @@ def checked_batch_size(objective: Objective, batch_size: int, *, largest: int | 
         raise InputError(f"batch_size = {batch_size!r}; wanted an integer ≥ 1.")
     if objective.n < 2:
         raise InputError(
-            f"{type(objective).__name__} has n = {objective.n} sample: there is nothing to draw a minibatch from. Use sg.noises.Gaussian(objective, covariance)."
+            f"{type(objective).__name__} has n = {objective.n} sample: nothing to draw a minibatch from. Use sg.noises.Gaussian(objective, covariance)."
         )
     if largest is not None and batch_size > largest:
         raise InputError(f"batch_size = {batch_size} exceeds n = {largest} samples; without replacement a batch holds each sample at most once.")
