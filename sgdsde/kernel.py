@@ -58,6 +58,11 @@ class Kernel(ABC):
         """The width of a start point."""
         return self.dim
 
+    @property
+    def width(self) -> int:
+        """Numbers per path that one step touches: what decides how many paths fit a core's cache."""
+        return self.dim
+
     def check(self, theta: Points) -> None:
         """Refuse before a run what is known to fail in it."""
         return None

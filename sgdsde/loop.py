@@ -23,8 +23,7 @@ _CACHE_ELEMENTS = 2**16
 
 def default_block_size(kernel: Kernel) -> int:
     """Paths a block: as many as keep a block's arrays in a core's cache, at least 64."""
-    width = max(kernel.dim, getattr(kernel, "noise_dim", 0), 1)
-    return max(64, min(2**15, _CACHE_ELEMENTS // width))
+    return max(64, min(2**15, _CACHE_ELEMENTS // kernel.width))
 
 
 def describe(kernel: Kernel) -> str:

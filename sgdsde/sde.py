@@ -33,6 +33,11 @@ class SDE(ABC):
     eta: float | None = None
     additive: bool = False
 
+    @property
+    def width(self) -> int:
+        """Numbers per path that one evaluation touches."""
+        return max(self.dim, self.noise_dim)
+
     @abstractmethod
     def drift(self, t: float, x: Points) -> Points:
         """b(t, x), ``[P, dim]``."""
@@ -75,6 +80,10 @@ class ModifiedEquation(SDE):
         self.eta: float = positive(eta, "eta")
         self.dim = noise.objective.dim
         self.noise_dim = noise.root_dim
+
+    @property
+    def width(self) -> int:
+        return max(self.dim, self.noise_dim, self.objective.n)
 
     @property
     def constant(self) -> bool:

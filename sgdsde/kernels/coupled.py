@@ -53,6 +53,10 @@ class Coupled(Kernel):
     def start_dim(self) -> int:
         return self.a.dim
 
+    @property
+    def width(self) -> int:
+        return self.a.width + self.b.width
+
     def expand(self, theta: Tensor) -> Tensor:
         return torch.cat([theta, theta], 1)  # [paths, 2*dim]
 

@@ -25,6 +25,10 @@ class Integrator(DrivenKernel):
         self.prepare()
         return State(theta)
 
+    @property
+    def width(self) -> int:
+        return self.sde.width
+
     def prepare(self) -> None:
         """Precompute what a linear SDE allows."""
         if self._linear is None and self.sde.affine() is not None:

@@ -22,6 +22,12 @@ class SGD(DrivenKernel):
         self.dim = noise.objective.dim
         self.noise_dim = noise.root_dim
 
+    @property
+    def width(self) -> int:
+        if isinstance(self.noise, GaussianNoise):
+            return max(self.noise_dim, self.noise.objective.n, self.dim)
+        return max(self.dim, getattr(self.noise, "batch_size", 1))
+
     def advance(self, state: State, k: int, generator: torch.Generator) -> State:
         return State(state.theta - self.eta * self.noise.draw(state.theta, generator))
 

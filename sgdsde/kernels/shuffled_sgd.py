@@ -31,6 +31,10 @@ class ShuffledSGD(Kernel):
         self.dim = objective.dim
         self.epoch = objective.n // self.batch_size
 
+    @property
+    def width(self) -> int:
+        return max(self.dim, self.objective.n)
+
     def init(self, theta: Tensor, generator: Generator) -> State:
         return State(theta, (torch.zeros(theta.shape[0], self.objective.n, dtype=torch.long, device=theta.device),))
 
