@@ -100,10 +100,3 @@ def substeps_in(tick: float, dt: float) -> int:
         raise InputError(f"dt = {dt} does not divide the tick {tick} (= eta); use dt = eta/n with an integer n, for example {tick / max(count, 1)}.")
     return count
 
-
-def gaussian(theta: Tensor, width: int, scale: float, generator: torch.Generator) -> Tensor:
-    """scale·N(0, I) increments ``[P, width]`` in the dtype and on the device of the points."""
-    if width == 0:
-        return theta.new_zeros(theta.shape[0], 0)
-    z = torch.empty(theta.shape[0], width, dtype=theta.dtype, device=theta.device)
-    return z.normal_(0.0, scale, generator=generator)

@@ -7,6 +7,7 @@ There is no global random state: whoever needs numbers is handed a generator.
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from sgdsde.types import InputError
 
 _MT_WORDS = 624
+_VECTORISED_FROM = 4096
 
 
 def seed_sequence(seed: int, purpose: str, block: int = 0) -> np.random.SeedSequence:
@@ -40,6 +42,27 @@ def stream(seed: int, purpose: str, block: int = 0, device: torch.device | str =
     state = generator.get_state().numpy().copy()
     generator.set_state(torch.from_numpy(_with_mersenne_words(state, sequence.generate_state(_MT_WORDS, np.uint32))))
     return generator
+
+
+def normals(like: torch.Tensor, width: int, generator: torch.Generator, scale: float = 1.0) -> torch.Tensor:
+    """scale·N(0, I), ``[P, width]``, in the dtype and on the device of ``like`` ``[P, …]``.
+
+    torch fills float64 on the CPU without vector instructions (17 ns a number where float32 takes 3.4). There, large fills use the same
+    Box–Muller transform through torch's vectorised functions, 1.8 times as fast: √(−2 log(1−u))·(cos 2πv, sin 2πv).
+    """
+    z = torch.empty(like.shape[0], width, dtype=like.dtype, device=like.device)
+    if z.dtype != torch.float64 or z.device.type != "cpu" or z.numel() < _VECTORISED_FROM:
+        return z.normal_(0.0, scale, generator=generator) if z.numel() else z
+    half = (z.numel() + 1) // 2
+    radius = torch.empty(half, dtype=z.dtype).uniform_(generator=generator)
+    radius.neg_().log1p_().mul_(-2.0 * scale**2).sqrt_()
+    angle = torch.empty(half, dtype=z.dtype).uniform_(0.0, 2 * math.pi, generator=generator)
+    flat = z.view(-1)
+    torch.cos(angle, out=flat[:half])
+    flat[:half].mul_(radius)
+    rest = flat.numel() - half
+    flat[half:].copy_(angle[:rest].sin_().mul_(radius[:rest]))
+    return z
 
 
 def _with_mersenne_words(state: np.ndarray, words: np.ndarray) -> np.ndarray:

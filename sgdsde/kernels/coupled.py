@@ -12,8 +12,9 @@ from math import lcm
 import torch
 from torch import Generator, Tensor
 
-from sgdsde.kernel import DrivenKernel, Kernel, State, gaussian
+from sgdsde.kernel import DrivenKernel, Kernel, State
 from sgdsde.kernels.integrator import Integrator
+from sgdsde.rng import normals
 from sgdsde.types import Conventions, InputError
 
 
@@ -77,7 +78,7 @@ class Coupled(Kernel):
         sum_a: Tensor | None = None
         sum_b: Tensor | None = None
         for j in range(1, self._fine + 1):
-            dw = gaussian(x, self.noise_dim, scale, generator)
+            dw = normals(x, self.noise_dim, generator, scale)
             sum_a = dw if sum_a is None else sum_a + dw
             sum_b = dw if sum_b is None else sum_b + dw
             if j % due_a == 0:

@@ -6,14 +6,24 @@ With N paths it needs n ≥ 5·|log(1−x)|·√(N/2) substeps to keep that bias
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sgdsde.kernels.integrator import Integrator
+from sgdsde.kernels.linear import AffineStep, diffusion_factor
 
 
 class EulerMaruyama(Integrator):
     """Euler–Maruyama with step ``dt``, which divides the tick (η)."""
 
-    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
-        drift, noise = self.terms(t, theta, dw)
+    def model_step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        drift, noise = self.sde.terms(t, theta, dw)
         return (theta + noise).add_(drift, alpha=self.dt)
+
+    def affine_step(self) -> AffineStep | None:
+        """F = I + A dt, s = c dt, G = D."""
+        affine = self.sde.affine()
+        if affine is None:
+            return None
+        A, c, _ = affine
+        return AffineStep(torch.eye(self.dim, dtype=A.dtype) + A * self.dt, c * self.dt, diffusion_factor(self.sde))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.kernels.integrator import Integrator
+from sgdsde.kernels.linear import AffineStep, diffusion_factor
 from sgdsde.sde import SDE
 from sgdsde.sdes.positivity import root_of
 from sgdsde.types import InputError
@@ -31,25 +32,19 @@ class ExactOU(Integrator):
             raise InputError(f"{type(sde).__name__} is not linear here (Hessian or covariance not constant); use sg.kernels.Heun or TorchSDE.")
         sde.check(torch.zeros(1, sde.dim, dtype=torch.float64))
         A, c, Q = affine
-        self._flow, self._shift, V = transition(A, c, Q, self.dt)
+        flow, shift, V = transition(A, c, Q, self.dt)
         self.noise_dim = sde.dim
         root = root_of(V[None], "raise")[0]
         if sde.noise_dim == sde.dim:
-            columns = sde.diffuse(0.0, torch.zeros(sde.dim, sde.dim, dtype=torch.float64), torch.eye(sde.dim, dtype=torch.float64)).T
-            left, _, right = torch.linalg.svd(root @ columns)  # nearest rotation (orthogonal Procrustes)
+            left, _, right = torch.linalg.svd(root @ diffusion_factor(sde))  # nearest rotation (orthogonal Procrustes)
             root = root @ (left @ right)
-        self._root = root / self.dt**0.5
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
+        self._linear = AffineStep(flow, shift, root / self.dt**0.5)
 
-    def prepare(self) -> None:
-        return None
+    def affine_step(self) -> AffineStep | None:
+        return self._linear
 
-    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
-        key = (theta.dtype, theta.device)
-        if key not in self._cast:
-            self._cast[key] = (self._flow.T.contiguous().to(theta), self._shift.to(theta), self._root.T.contiguous().to(theta))
-        flow, shift, root = self._cast[key]
-        return torch.addmm(shift, theta, flow).addmm_(dw, root)
+    def model_step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        return self.step(theta, t, dw)
 
 
 def transition(A: Tensor, c: Tensor, Q: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,16 +5,28 @@ Weak order 2 in dt for additive noise; error O(dt² + η·dt) otherwise, because
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sgdsde.kernels.integrator import Integrator
+from sgdsde.kernels.linear import AffineStep, diffusion_factor
 
 
 class Heun(Integrator):
     """Stochastic Heun with step ``dt``, which divides the tick (η)."""
 
-    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
-        drift, noise = self.terms(t, theta, dw)
+    def model_step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        drift, noise = self.sde.terms(t, theta, dw)
         base = theta + noise
         predicted = base.add(drift, alpha=self.dt)
-        return base.add_(drift.add_(self.drift(t + self.dt, predicted)), alpha=self.dt / 2)
+        return base.add_(drift + self.sde.drift(t + self.dt, predicted), alpha=self.dt / 2)
+
+    def affine_step(self) -> AffineStep | None:
+        """F = I + A dt + A²dt²/2, s = (I + A dt/2)c dt, G = (I + A dt/2)D."""
+        affine = self.sde.affine()
+        if affine is None:
+            return None
+        A, c, _ = affine
+        eye = torch.eye(self.dim, dtype=A.dtype)
+        half = eye + A * (self.dt / 2)
+        return AffineStep(eye + A @ half * self.dt, half @ c * self.dt, half @ diffusion_factor(self.sde))

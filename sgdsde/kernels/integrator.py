@@ -1,11 +1,14 @@
-"""What the integrators of SDEs share: the tick, the substeps, and the domain check before a run."""
+"""What the integrators of SDEs share: the tick, the substeps, the affine step of linear SDEs, and the domain check before a run."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from torch import Generator, Tensor
 
-from sgdsde.kernel import DrivenKernel, State, gaussian, substeps_in
-from sgdsde.kernels.linear import LinearTerms
+from sgdsde.kernel import DrivenKernel, State, substeps_in
+from sgdsde.kernels.linear import AffineStep
+from sgdsde.rng import normals
 from sgdsde.sde import SDE
 from sgdsde.types import Conventions, positive
 
@@ -19,37 +22,38 @@ class Integrator(DrivenKernel):
         self.noise_dim = sde.noise_dim
         self.tick = sde.eta if sde.eta is not None else positive(dt, "dt")
         self.substeps = substeps_in(self.tick, dt)
-        self._linear: LinearTerms | None = None
+        self._linear: AffineStep | None = None
+
+    @abstractmethod
+    def affine_step(self) -> AffineStep | None:
+        """The step as an affine map where the SDE is linear with constant diffusion, else None."""
+
+    @abstractmethod
+    def model_step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        """The step through the model's own drift and diffusion."""
+
+    def prepare(self) -> None:
+        """Precompute the affine step, after ``check`` has let the run begin."""
+        if self._linear is None:
+            self._linear = self.affine_step()
 
     def init(self, theta: Tensor, generator: Generator) -> State:
         self.prepare()
         return State(theta)
 
-    @property
-    def width(self) -> int:
-        return self.sde.width
-
-    def prepare(self) -> None:
-        """Precompute what a linear SDE allows."""
-        if self._linear is None and self.sde.affine() is not None:
-            self._linear = LinearTerms(self.sde)
-
-    def terms(self, t: float, x: Tensor, dw: Tensor) -> tuple[Tensor, Tensor]:
-        """(b, D·dw)."""
-        if self._linear is not None:
-            return self._linear.drift(x), self._linear.diffuse(x, dw)
-        return self.sde.terms(t, x, dw)
-
-    def drift(self, t: float, x: Tensor) -> Tensor:
-        """b alone."""
-        return self._linear.drift(x) if self._linear is not None else self.sde.drift(t, x)
+    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        return self.model_step(theta, t, dw) if self._linear is None else self._linear(theta, dw)
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
         theta, scale = state.theta, self.dt**0.5
         for j in range(self.substeps):
-            dw = gaussian(theta, self.noise_dim, scale, generator)
+            dw = normals(theta, self.noise_dim, generator, scale)
             theta = self.step(theta, (k + j / self.substeps) * self.tick, dw)
         return State(theta)
+
+    @property
+    def width(self) -> int:
+        return max(self.dim, self.noise_dim) if self._linear is not None or self.sde.affine() is not None else self.sde.width
 
     def check(self, theta: Tensor) -> None:
         self.sde.check(theta)

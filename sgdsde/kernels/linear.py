@@ -1,50 +1,45 @@
-"""Drift and diffusion of linear SDEs as precomputed matrices: x ↦ A x + c and dw ↦ D dw, element-wise where A and D are diagonal.
+"""One step of an integrator on a linear SDE as an affine map: x⁺ = F x + s + G dw, element-wise where F and G are diagonal.
 
-The general path evaluates the model at every step; a linear model with constant noise needs that only once. Used by the integrators; the
-general path is the test of this one.
+On dX = (A X + c)dt + D dW with constant D every one-step method here is such a map. It costs one pass (or one matrix product) a step instead
+of an evaluation of the model; the step through the model's own ``terms`` is the test of it.
 """
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.sde import SDE
 
 
-class LinearTerms:
-    """The terms of an SDE with ``affine()`` not None, at the dtype and device of the points."""
+class AffineStep:
+    """x ↦ F x + s + G dw for ``[P, dim]`` points, F ``[dim, dim]``, s ``[dim]``, G ``[dim, noise_dim]`` given in float64."""
 
-    def __init__(self, sde: SDE) -> None:
-        affine = sde.affine()
-        assert affine is not None
-        self._A, self._c, _ = affine
-        origin = torch.zeros(1, sde.dim, dtype=torch.float64)
-        basis = torch.eye(sde.noise_dim, dtype=torch.float64)
-        # rows are D's columns: [noise_dim, dim]
-        self._Dt = sde.diffuse(0.0, origin.expand(sde.noise_dim, -1), basis) if sde.noise_dim else torch.zeros(0, sde.dim, dtype=torch.float64)
-        self.diagonal = _is_diagonal(self._A) and sde.noise_dim == sde.dim and _is_diagonal(self._Dt)
+    def __init__(self, F: Float[Tensor, "dim dim"], s: Float[Tensor, " dim"], G: Float[Tensor, "dim noise_dim"]) -> None:
+        self.F, self.s, self.G = F, s, G
+        self.diagonal = _is_diagonal(F) and _is_diagonal(G)
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
 
-    def at(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(A, c, Dᵀ) like ``x``; A and D as vectors where both are diagonal."""
+    def __call__(self, x: Tensor, dw: Tensor) -> Tensor:
+        """The step; ``dw`` ``[P, noise_dim]`` is not changed."""
         key = (x.dtype, x.device)
         if key not in self._cast:
-            A, Dt = (self._A.diagonal(), self._Dt.diagonal()) if self.diagonal else (self._A.T.contiguous(), self._Dt)
-            self._cast[key] = (A.to(x), self._c.to(x), Dt.to(x))
-        return self._cast[key]
+            F, G = (self.F.diagonal(), self.G.diagonal()) if self.diagonal else (self.F.T.contiguous(), self.G.T.contiguous())
+            self._cast[key] = (F.to(x), self.s.to(x), G.to(x))
+        F, s, G = self._cast[key]
+        if self.diagonal:
+            return torch.addcmul(s, x, F).addcmul_(dw, G)
+        moved = torch.addmm(s, x, F)
+        return moved.addmm_(dw, G) if dw.shape[1] else moved
 
-    def drift(self, x: Tensor) -> Tensor:
-        """A x + c."""
-        A, c, _ = self.at(x)
-        return torch.addcmul(c, x, A) if self.diagonal else torch.addmm(c, x, A)
 
-    def diffuse(self, x: Tensor, dw: Tensor) -> Tensor:
-        """D dw."""
-        _, _, Dt = self.at(x)
-        if dw.shape[1] == 0:
-            return torch.zeros_like(x)
-        return dw * Dt if self.diagonal else dw @ Dt
+def diffusion_factor(sde: SDE) -> Float[Tensor, "dim noise_dim"]:
+    """D of an SDE with constant diffusion: what it does to each basis increment."""
+    if sde.noise_dim == 0:
+        return torch.zeros(sde.dim, 0, dtype=torch.float64)
+    origin = torch.zeros(sde.noise_dim, sde.dim, dtype=torch.float64)
+    return sde.diffuse(0.0, origin, torch.eye(sde.noise_dim, dtype=torch.float64)).T
 
 
 def _is_diagonal(M: Tensor) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import GaussianNoise
 from sgdsde.objective import Objective, like
+from sgdsde.rng import normals
 from sgdsde.types import Conventions, InputError
 
 
@@ -42,8 +43,7 @@ class Gaussian(GaussianNoise):
         self._source = getattr(covariance, "__self__", None)
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
-        z = torch.randn(theta.shape, generator=generator, dtype=theta.dtype, device=theta.device)
-        return self.draw_from(theta, z)
+        return self.draw_from(theta, normals(theta, self.root_dim, generator))
 
     def draw_from(self, theta: Tensor, z: Tensor) -> Tensor:
         return grad(self.objective, theta) - self.root(theta, z)

@@ -14,6 +14,7 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import GaussianNoise, Noise
 from sgdsde.noises.gaussian import Gaussian
+from sgdsde.rng import normals
 from sgdsde.types import Conventions
 
 #: below this dimension a dense covariance and its symmetric root are cheaper than n normals a step
@@ -30,8 +31,7 @@ class Surrogate(GaussianNoise):
         self.constant_covariance = noise.constant_covariance
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
-        z = torch.randn(theta.shape[0], self.root_dim, generator=generator, dtype=theta.dtype, device=theta.device)
-        return self.draw_from(theta, z)
+        return self.draw_from(theta, normals(theta, self.root_dim, generator))
 
     def draw_from(self, theta: Tensor, z: Tensor) -> Tensor:
         return grad(self.objective, theta) - self.noise.root(theta, z)
