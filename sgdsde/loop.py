@@ -16,7 +16,8 @@ from torch import Tensor
 from sgdsde.kernel import Kernel, State
 from sgdsde.types import InputError, Status, Tally, tallying
 
-Watch = Callable[[Tensor, Tensor, int, torch.Generator], Tensor | None]
+#: (before, after, live, k, generator) -> status codes of the live paths (bool or int8; 0: goes on), or None: all go on
+Watch = Callable[[Tensor, Tensor, Tensor, int, torch.Generator], Tensor | None]
 
 _CACHE_ELEMENTS = 2**16
 
@@ -57,8 +58,9 @@ def run_block(
 ) -> tuple[Tensor, Tensor, Tensor, Tally]:
     """Advance one block to tick ``last``: the heart of the package, used by ``simulate`` and ``exit_times``.
 
-    ``visit(k, full)`` sees all paths of the block at each tick of ``visits``. ``watch(before, after, k, generator)`` sees the live paths at
-    every tick and says which are finished (None: none). Returns the final points, the status, its tick, and the models' tally.
+    ``visit(k, full)`` sees all paths of the block at each tick of ``visits``. ``watch(before, after, live, k, generator)`` sees the live paths at
+    every tick, with their places ``live`` in the block, and says which are finished: EXITED (or True) or CENSORED. A path that failed in the
+    same tick has failed. Returns the final points, the status, its tick, and the models' tally.
     """
     full = theta.clone()
     count = theta.shape[0]
@@ -80,13 +82,10 @@ def run_block(
             k = target
             finished = _failures(before, state.theta, tally)
             if watch is not None:
-                leaving = watch(before, state.theta, k, generator)
+                leaving = watch(before, state.theta, live, k, generator)
                 if leaving is not None and bool(leaving.any()):
-                    finished = (
-                        torch.where((finished == 0) & leaving, int(Status.EXITED), finished)
-                        if finished is not None
-                        else leaving.to(torch.int8) * int(Status.EXITED)
-                    )
+                    leaving = leaving.to(torch.int8)
+                    finished = leaving if finished is None else torch.where(finished == 0, leaving, finished)
             if finished is not None:
                 state, live = _retire(state, before, finished, live, full, status, status_tick, k)
             if due and k == due[0]:

@@ -6,9 +6,8 @@ results depend on the block size (part of the recipe) and not on which worker ru
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +16,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sgdsde.ensemble import Start, StartPoints, begin, enough_memory, run_jobs, start_points
 from sgdsde.kernel import Kernel
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
-from sgdsde.rng import stream
 from sgdsde.trajectory import Trajectory
-from sgdsde.types import Conventions, Estimate, InputError, Tally, as_points, positive
-
-Start = Any  # [dim] | [P, dim] | sampler (paths, generator) -> [P, dim]
+from sgdsde.types import Conventions, Estimate, InputError, Tally, positive
 
 
 def simulate(
@@ -62,16 +59,15 @@ def simulate(
         DomainError: the model is known not to exist for this problem before the run starts.
     """
     times = _ticks_of(kernel, horizon, save)
-    start = _start(kernel, theta0, paths)
+    start = start_points(kernel, theta0, paths)
     observe = dict(observe or {})
     size = block_size or default_block_size(kernel)
-    cuts = [(first, min(first + size, start.paths)) for first in range(0, start.paths, size)]
     if keep_states:
-        _enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
+        enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
     start.check(kernel)
-    jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, b - a, stop, keep_states) for index, (a, b) in enumerate(cuts)]
+    jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, b - a, stop, keep_states) for index, (a, b) in enumerate(start.cuts(size))]
     with tqdm(total=start.paths * times.last, unit="path-tick", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
-        blocks = _run(jobs, executor, bar.update)
+        blocks = run_jobs(_run_job, jobs, executor, lambda job, _: bar.update(job.paths * times.last))
     return _collect(kernel, start, times, blocks, {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel)})
 
 
@@ -82,30 +78,6 @@ class _Times:
     last: int
     ticks: tuple[int, ...]
     tick: float
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Start points as they were given; a sampler draws block by block from the block's own stream."""
-
-    points: Tensor | None
-    sampler: Callable[[int, torch.Generator], Tensor] | None
-    paths: int
-    probe: Tensor
-
-    @property
-    def itemsize(self) -> int:
-        return self.probe.element_size()
-
-    def piece(self, first: int, last: int) -> Any:
-        """What block [first, last) starts from."""
-        if self.points is None:
-            return self.sampler
-        return self.points.expand(self.paths, -1)[first:last] if self.points.shape[0] == 1 else self.points[first:last]
-
-    def check(self, kernel: Kernel) -> None:
-        """Let the kernel refuse, at (some of) the start points."""
-        kernel.check(kernel.expand(self.probe))
 
 
 @dataclass(frozen=True)
@@ -136,10 +108,7 @@ class _Block:
 
 def _run_job(job: _Job) -> _Block:
     kernel = job.kernel
-    device = job.start.device if isinstance(job.start, Tensor) else torch.device("cpu")
-    generator = stream(job.seed, "simulate", job.block, device)
-    theta = job.start if isinstance(job.start, Tensor) else as_points(job.start(job.paths, generator), kernel.start_dim, name="theta0 sampler")
-    theta = kernel.expand(theta.clone())
+    theta, generator = begin(kernel, job.start, job.paths, seed=job.seed, purpose="simulate", block=job.block)
     saved: list[Tensor] = []
     moments: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {name: [] for name in job.observe}
 
@@ -150,7 +119,7 @@ def _run_job(job: _Job) -> _Block:
             moments[name].append(_moments_of(name, function(full), full.shape[0]))
 
     stop = job.stop
-    watch = None if stop is None else lambda before, after, k, generator: stop(after)
+    watch = None if stop is None else lambda before, after, live, k, generator: stop(after)
     with one_thread():
         _, status, status_tick, tally = run_block(kernel, theta, generator, visits=job.times.ticks, visit=visit, watch=watch, last=job.times.last)
     states = torch.stack(saved) if job.keep_states else None
@@ -165,26 +134,7 @@ def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray,
     return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
 
 
-def _run(jobs: list[_Job], executor: Executor | None, advance: Callable[[float], Any]) -> list[_Block]:
-    if executor is None:
-        blocks = []
-        for job in jobs:
-            blocks.append(_run_job(job))
-            advance(job.paths * job.times.last)
-        return blocks
-    futures = {executor.submit(_run_job, job): job for job in jobs}
-    try:
-        for future in as_completed(futures):
-            future.result()
-            advance(futures[future].paths * futures[future].times.last)
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
-    return [future.result() for future in futures]  # in block order
-
-
-def _collect(kernel: Kernel, start: _Given, times: _Times, blocks: list[_Block], recipe: dict[str, Any]) -> Trajectory:
+def _collect(kernel: Kernel, start: StartPoints, times: _Times, blocks: list[_Block], recipe: dict[str, Any]) -> Trajectory:
     tally = Tally()
     for block in blocks:
         tally.merge(block.tally)
@@ -227,27 +177,3 @@ def _ticks_of(kernel: Kernel, horizon: float, save: Sequence[float] | None) -> _
     if marks[-1] > last:
         raise InputError(f"save holds {marks[-1] * kernel.tick:g}, beyond the horizon {horizon:g}.")
     return _Times(last, tuple(marks), kernel.tick)
-
-
-def _start(kernel: Kernel, theta0: Start, paths: int | None) -> _Given:
-    if paths is not None and (isinstance(paths, bool) or int(paths) != paths or paths < 1):
-        raise InputError(f"paths = {paths!r}; wanted an integer ≥ 1.")
-    if callable(theta0):
-        if paths is None:
-            raise InputError("theta0 is a sampler; give the number of paths: paths=…")
-        probe = as_points(theta0(1, stream(0, "probe")), kernel.start_dim, name="theta0 sampler")
-        return _Given(None, theta0, int(paths), probe)
-    points = as_points(theta0, kernel.start_dim, name="theta0")
-    count = points.shape[0]
-    if paths is not None and count not in (1, paths):
-        raise InputError(f"theta0 holds {count} points and paths = {paths}; give one point, or as many as paths.")
-    return _Given(points, None, int(paths or count), points)
-
-
-def _enough_memory(wanted: int) -> None:
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted * 2 > 0.9 * available:
-        raise InputError(
-            f"The saved states would take {wanted / 2**30:.1f} GiB (twice that while blocks are joined), of {available / 2**30:.1f} GiB. "
-            "Save fewer times, or keep_states=False with observables."
-        )
