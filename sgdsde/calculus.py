@@ -17,6 +17,9 @@ from sgdsde.types import InputError
 
 Matrices = Float[Tensor, "paths dim dim"]
 
+#: numbers in one of the arrays that a dense Hessian by autodiff keeps alive at once
+_PIECE_ELEMENTS = 2**23
+
 
 def grad(f: Objective, theta: Points) -> Points:
     """g = ∇f(θ), ``[P, dim]``."""
@@ -40,14 +43,17 @@ def weighted_grad(f: Objective, theta: Points, weights: Float[Tensor, "paths bat
 def hvp(f: Objective, theta: Points, v: Points) -> Points:
     """H(θ)v, ``[P, dim]``; with v ``[P, k, dim]`` the products with k vectors, ``[P, k, dim]``.
 
-    From ``facts.hessian`` where it stands, else by double backward.
+    From ``facts.hvp`` where it stands (no matrix is formed), else from ``facts.hessian``, else by double backward. The matrix is
+    preferred where it multiplies ``dim`` vectors or more.
     """
     if v.ndim == 3:
         paths, k, dim = v.shape
-        if f.facts.hessian is not None:
+        if f.facts.hessian is not None and (f.facts.hvp is None or k >= dim):
             return v @ f.facts.hessian(theta)
-        flat = hvp_autodiff(f, theta.repeat_interleave(k, 0), v.reshape(paths * k, dim))  # [paths*k, dim]
+        flat = hvp(f, theta.repeat_interleave(k, 0), v.reshape(paths * k, dim))  # [paths*k, dim]
         return flat.reshape(paths, k, dim)
+    if f.facts.hvp is not None:
+        return f.facts.hvp(theta, v)
     if f.facts.hessian is not None:
         return (f.facts.hessian(theta) @ v[:, :, None])[:, :, 0]
     return hvp_autodiff(f, theta, v)
@@ -64,11 +70,18 @@ def hessian(f: Objective, theta: Points) -> Matrices:
 
 
 def hessian_autodiff(f: Objective, theta: Points) -> Matrices:
-    """H column by column: one double backward over P·dim copies of the points."""
+    """H row by row: double backward over copies of the points, one a direction, in pieces that bound the memory taken.
+
+    A copy holds about n·√dim numbers while it is differentiated (n samples through layers of width √dim) and dim of its own.
+    """
     paths, dim = theta.shape
-    directions = identity_rows(theta).repeat(paths, 1)  # [paths*dim, dim]
-    rows = hvp_autodiff(f, theta.repeat_interleave(dim, 0), directions).reshape(paths, dim, dim)
-    return (rows + rows.transpose(1, 2)) / 2
+    piece = max(1, _PIECE_ELEMENTS // (paths * max(dim, int(f.n * dim**0.5))))
+    rows = [
+        hvp_autodiff(f, theta.repeat_interleave(part.shape[0], 0), part.repeat(paths, 1)).reshape(paths, -1, dim)  # [paths, piece, dim]
+        for part in identity_rows(theta).split(piece)
+    ]
+    matrix = torch.cat(rows, 1)  # [paths, dim, dim]
+    return (matrix + matrix.transpose(1, 2)) / 2
 
 
 def third(f: Objective, theta: Points, u: Points, v: Points) -> Points:

@@ -23,8 +23,9 @@ class Facts:
     """What is known of an objective without autodiff. A missing fact is ``None``; a wrong one is caught by the test battery.
 
     Callables take points ``[P, dim]``: ``grad`` → [P, dim]; ``hessian`` → [P, dim, dim]; ``covariance`` → [P, dim, dim], the covariance
-    (1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ of one sample's gradient; ``sample_grads(theta, batch)`` → [P, B, dim]; ``third(theta, u, v)`` → [P, dim],
-    ∇³f[u, v]. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) − f(minimum) of the lowest pass.
+    (1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ of one sample's gradient; ``hvp(theta, v)`` → [P, dim], Hv without forming H; ``sample_grads(theta, batch)`` →
+    [P, B, dim]; ``third(theta, u, v)`` → [P, dim], ∇³f[u, v]. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
+    f(minimum) at the lowest pass that leads out of the deepest minimum.
     """
 
     grad: Callable[[Tensor], Tensor] | None = None
@@ -36,6 +37,7 @@ class Facts:
     saddles: tuple[tuple[float, ...], ...] = ()
     constant_hessian: bool = False
     barrier: float | None = None
+    hvp: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class Objective(ABC):
