@@ -19,12 +19,12 @@ from sgdsde.types import InputError, Status, Tally, tallying
 #: (before, after, live, k, generator) -> status codes of the live paths (bool or int8; 0: goes on), or None: all go on
 Watch = Callable[[Tensor, Tensor, Tensor, int, torch.Generator], Tensor | None]
 
-_CACHE_ELEMENTS = 2**16
+_CACHE_ELEMENTS = 2**17
 
 
 def default_block_size(kernel: Kernel) -> int:
     """Paths a block: as many as keep a block's arrays in a core's cache, at least 64."""
-    return max(64, min(2**15, _CACHE_ELEMENTS // kernel.width))
+    return max(1, min(2**9, _CACHE_ELEMENTS // kernel.width // 64)) * 64
 
 
 def describe(kernel: Kernel) -> str:

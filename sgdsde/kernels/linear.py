@@ -6,11 +6,17 @@ of an evaluation of the model; the step through the model's own ``terms`` is the
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.sde import SDE
+
+
+#: points joined to a row, at most
+_JOIN = 64
 
 
 class AffineStep:
@@ -29,9 +35,20 @@ class AffineStep:
             self._cast[key] = (F.to(x), self.s.to(x), G.to(x))
         F, s, G = self._cast[key]
         if self.diagonal:
-            return torch.addcmul(s, x, F).addcmul_(dw, G)
+            return self._element_wise(x, dw, F, s, G)
         moved = torch.addmm(s, x, F)
         return moved.addmm_(dw, G) if dw.shape[1] else moved
+
+
+    def _element_wise(self, x: Tensor, dw: Tensor, F: Tensor, s: Tensor, G: Tensor) -> Tensor:
+        """The step on rows of several points joined: broadcasting over rows of a few numbers costs torch twice the arithmetic."""
+        paths, dim = x.shape
+        joined = math.gcd(paths, _JOIN) if dim < _JOIN and x.is_contiguous() else 1
+        if joined == 1:
+            return torch.addcmul(s, x, F).addcmul_(dw, G)
+        rows = (paths // joined, joined * dim)
+        F, s, G = F.repeat(joined), s.repeat(joined), G.repeat(joined)
+        return torch.addcmul(s, x.view(rows), F).addcmul_(dw.reshape(rows), G).view(paths, dim)
 
 
 def diffusion_factor(sde: SDE) -> Float[Tensor, "dim noise_dim"]:
