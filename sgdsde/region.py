@@ -1,0 +1,52 @@
+"""What a path leaves: a set of parameters, with its border where that is known.
+
+A region says which points lie inside. A :class:`Bordered` region also knows its faces: signed distances (positive inside) and outward unit
+normals. Watching between the ticks (``monitor="bridge"`` or ``"shift"``) needs them; watching at iterates needs ``inside`` alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sgdsde.objective import Points
+
+
+class Region(ABC):
+    """A set of points. Subclasses write ``inside``; ``dim`` is None where any dimension will do."""
+
+    dim: int | None = None
+
+    @abstractmethod
+    def inside(self, theta: Points) -> Bool[Tensor, " paths"]:
+        """Which of the points lie in the region."""
+
+    def side(self, theta: Points) -> Int[Tensor, " paths"]:
+        """Through which face a point outside has left, by the region's labels; 0 inside. Here: one face, labelled 1."""
+        return (~self.inside(theta)).to(torch.long)
+
+
+class Bordered(Region):
+    """A region with F faces, each with a signed distance and a normal; a point is inside where all distances are positive.
+
+    ``labels`` names the faces in ``ExitTimes.sides``. Distances and normals need be right near the border only (first order elsewhere).
+    """
+
+    labels: tuple[int, ...] = (1,)
+
+    @abstractmethod
+    def distances(self, theta: Points) -> Float[Tensor, "paths faces"]:
+        """Signed distance to each face, positive inside."""
+
+    @abstractmethod
+    def normals(self, theta: Points) -> Float[Tensor, "paths faces dim"]:
+        """Outward unit normal of each face at its point nearest to ``theta``."""
+
+    def side(self, theta: Points) -> Int[Tensor, " paths"]:
+        """The label of the face that a point outside lies farthest beyond; 0 inside."""
+        worst, face = self.distances(theta).min(1)
+        labels = torch.tensor(self.labels, device=theta.device)[face]
+        return torch.where(worst > 0, torch.zeros_like(labels), labels)
