@@ -64,6 +64,27 @@ def hvp_autodiff(f: Objective, theta: Points, v: Points) -> Points:
     return _directional(lambda point: f.sample_loss(point).mean(1), theta, [v])
 
 
+def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
+    """v ↦ H(θ)v at fixed points, for many products there: the closed form, or the gradient's graph, is made once and kept.
+
+    With autodiff each product is one backward pass through that graph, a third to a half of what :func:`hvp` costs.
+    """
+    if f.facts.hessian is not None:
+        H = f.facts.hessian(theta)
+        return lambda v: (H @ v[:, :, None])[:, :, 0]
+    with torch.enable_grad():
+        point = theta.detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(f.sample_loss(point).mean(1).sum(), point, create_graph=True)
+
+    def product(v: Points) -> Points:
+        if not slope.requires_grad:  # the gradient is a constant
+            return torch.zeros_like(v)
+        (result,) = torch.autograd.grad(slope, point, v, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(v) if result is None else result
+
+    return product
+
+
 def hessian(f: Objective, theta: Points) -> Matrices:
     """H = ∇²f(θ), ``[P, dim, dim]``, symmetric."""
     return f.facts.hessian(theta) if f.facts.hessian is not None else hessian_autodiff(f, theta)
@@ -97,15 +118,13 @@ def third_autodiff(f: Objective, theta: Points, u: Points, v: Points) -> Points:
 
 
 def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:
-    """(S:∂∂)g = Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; the symmetric S ``[P, dim, dim]`` is not differentiated.
+    """(S:∂∂)g = Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; S ``[P, dim, dim]`` is not differentiated.
 
-    With S = VΛVᵀ this is Σₖ λₖ ∇³f[vₖ, vₖ].
+    This is Σₐ ∇³f[eₐ, Sₐ] over the rows Sₐ: no eigenvectors of S, so a path that has become NaN stays NaN and harms no other.
     """
     paths, dim = theta.shape
-    values, vectors = torch.linalg.eigh((S + S.transpose(1, 2)) / 2)
-    directions = vectors.transpose(1, 2).reshape(paths * dim, dim)
-    terms = third(f, theta.repeat_interleave(dim, 0), directions, directions).reshape(paths, dim, dim)
-    return (values[:, :, None] * terms).sum(1)
+    basis = identity_rows(theta).repeat(paths, 1)  # [paths*dim, dim]
+    return third(f, theta.repeat_interleave(dim, 0), basis, S.reshape(paths * dim, dim)).reshape(paths, dim, dim).sum(1)
 
 
 def sample_grads(f: Objective, theta: Points, batch: Int[Tensor, "paths batch"] | None = None) -> Float[Tensor, "paths batch dim"]:
