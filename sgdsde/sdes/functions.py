@@ -1,8 +1,8 @@
-"""Scalar functions of the Hessian's eigenvalues from which the Hessian-aware models are built, with their domain policies.
+"""Scalar functions of the Hessian's eigenvalues from which the Hessian-aware models are built, and the spectrum that they are applied to.
 
 With x = ηλ and m = 1 − x:  ℓ(x) = log(1−x)/x (ℓ(0) = −1) gives the drift of the principal flow, and φ(u) = log(u)/(u−1) (φ(1) = 1) with
 u = mᵢmⱼ, that is u − 1 = −xᵢ − xⱼ + xᵢxⱼ, gives HA-SME's diffusion (Li, Shen, Zhang, He, arXiv 2405.18373). Both are evaluated through
-log1p of the small quantity, so nothing cancels near 0. The real logarithm needs x < 1.
+log1p of the small quantity, so nothing cancels near 0. The real logarithm needs x < 1; the even-step functions have log|·| in its place.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from torch import Tensor
 
 from sgdsde.calculus import hessian
 from sgdsde.objective import Objective
-from sgdsde.types import DomainError, InputError, report_count, report_flags, suggest
-
-#: eigenvalues η·λ above this are taken as this under ``log="clip"``
-X_MAX = 0.99
+from sgdsde.sdes.log_domain import LogDomain, RealLogarithm
 
 
 def log1p_ratio(w: Tensor) -> Tensor:
@@ -34,13 +31,39 @@ def ell(x: Tensor) -> Tensor:
 
 def phi_pair(x: Float[Tensor, "paths dim"]) -> Float[Tensor, "paths dim dim"]:
     """φ(mᵢmⱼ) for all pairs of eigenvalues."""
-    xi, xj = x[:, :, None], x[:, None, :]
-    return log1p_ratio(xi * xj - xi - xj)
+    return _pairs(x, torch.log1p(-x))
 
 
 def phi_square(x: Tensor) -> Tensor:
     """φ(m²) = log(m²)/(m²−1), the diagonal of :func:`phi_pair`."""
-    return log1p_ratio(x * x - 2 * x)
+    return _log_over(x * x - 2 * x, 2 * torch.log1p(-x))
+
+
+def even_ell(x: Tensor) -> Tensor:
+    """log|1−x|/x: −1 at 0, 0 at x = 2 (|m| = 1)."""
+    return torch.where(x < 1, ell(x), _log_modulus(x) / torch.where(x < 1, torch.ones_like(x), x))
+
+
+def even_phi_pair(x: Float[Tensor, "paths dim"]) -> Float[Tensor, "paths dim dim"]:
+    """log|mᵢmⱼ|/(mᵢmⱼ−1) for all pairs of eigenvalues: 1 at mᵢmⱼ = 1, 0 at mᵢmⱼ = −1."""
+    return _pairs(x, _log_modulus(x))
+
+
+def _log_modulus(x: Tensor) -> Tensor:
+    """log|1−x|; above 1 as log1p(x − 2), which keeps its digits near x = 2."""
+    return torch.log1p(torch.where(x < 1, -x, x - 2))
+
+
+def _pairs(x: Tensor, v: Tensor) -> Tensor:
+    """(vᵢ + vⱼ)/(mᵢmⱼ − 1), v = log m or log|m|."""
+    xi, xj = x[:, :, None], x[:, None, :]
+    return _log_over(xi * xj - xi - xj, v[:, :, None] + v[:, None, :])
+
+
+def _log_over(w: Tensor, log: Tensor) -> Tensor:
+    """log/w where ``log`` is log|1+w|; near w = 0 through log1p(w), far from it through the given logarithm, which keeps its digits near u = 0."""
+    near = w.abs() < 0.5
+    return torch.where(near, log1p_ratio(torch.where(near, w, torch.zeros_like(w))), log / torch.where(near, torch.ones_like(w), w))
 
 
 @dataclass(frozen=True)
@@ -80,28 +103,24 @@ def spectrum_of(matrices: Tensor, eta: float) -> Spectrum:
 
 
 class HessianSpectrum:
-    """The spectrum of an objective's Hessian along an ensemble, computed once where the Hessian is constant.
+    """The spectrum of an objective's Hessian along an ensemble under a log domain, computed once where the Hessian is constant.
 
-    ``policy`` is what happens where x = ηλ ≥ 1, beyond the real logarithm: ``stop`` (the path is frozen and counted), ``raise``, or
-    ``clip`` (m ← max(m, 1 − X_MAX) inside the matrix functions only; every clip is counted).
+    ``domain`` is a :class:`LogDomain`, or the name of a policy for the real logarithm.
 
     Raises:
         InputError: unknown policy.
-        DomainError: the Hessian is constant with ηλ ≥ 1 and the policy is not ``clip``: known before any run.
+        DomainError: the Hessian is constant, outside the domain, and the policy is not ``clip``: known before any run.
     """
 
-    def __init__(self, objective: Objective, eta: float, policy: str) -> None:
-        if policy not in ("stop", "raise", "clip"):
-            raise InputError(f"log={policy!r} is no domain policy." + suggest(policy, ["stop", "raise", "clip"]))
-        self._objective, self._eta, self._policy = objective, eta, policy
+    def __init__(self, objective: Objective, eta: float, domain: LogDomain | str) -> None:
+        self._objective, self._eta = objective, eta
+        self._domain = RealLogarithm(domain) if isinstance(domain, str) else domain
         self._constant: dict[tuple[torch.dtype, torch.device], Spectrum] = {}
         if objective.facts.constant_hessian:
             origin = torch.zeros(1, objective.dim, dtype=torch.float64)
             spectrum = spectrum_of(hessian(objective, origin), eta)
-            top = float(spectrum.x.max())
-            if top >= 1 and policy != "clip":
-                raise DomainError(_beyond(top))
-            self._constant[torch.float64, torch.device("cpu")] = self._clipped(spectrum)
+            self._domain.refuse(spectrum.x)
+            self._constant[torch.float64, torch.device("cpu")] = Spectrum(self._domain.guard(spectrum.x), spectrum.vectors)
 
     def __call__(self, theta: Tensor) -> Spectrum:
         """The spectrum at ``theta`` under the policy; NaN eigenvalues where the model does not exist."""
@@ -111,28 +130,5 @@ class HessianSpectrum:
                 reference = self._constant[torch.float64, torch.device("cpu")]
                 self._constant[key] = Spectrum(reference.x.to(theta), reference.vectors.to(theta))
             return self._constant[key]
-        return self._guarded(spectrum_of(hessian(self._objective, theta), self._eta))
-
-    def _guarded(self, spectrum: Spectrum) -> Spectrum:
-        outside = (spectrum.x >= 1).any(1)
-        if not bool(outside.any()):
-            return spectrum
-        if self._policy == "raise":
-            raise DomainError(_beyond(float(spectrum.x[outside].max())))
-        if self._policy == "clip":
-            return self._clipped(spectrum)
-        report_flags(outside)
-        return Spectrum(torch.where(outside[:, None], torch.nan, spectrum.x), spectrum.vectors)
-
-    def _clipped(self, spectrum: Spectrum) -> Spectrum:
-        if self._policy != "clip":
-            return spectrum
-        report_count("log clipped", int((spectrum.x > X_MAX).any(1).sum()))
-        return Spectrum(spectrum.x.clamp_max(X_MAX), spectrum.vectors)
-
-
-def _beyond(top: float) -> str:
-    return (
-        f"eta·lambda = {top:.4g} ≥ 1: log(1 − eta·lambda) is not real there, so this model does not exist. "
-        f"Use a smaller eta, sg.sdes.EvenStepHASME, or log='clip' (eigenvalues above {X_MAX} counted as {X_MAX})."
-    )
+        spectrum = spectrum_of(hessian(self._objective, theta), self._eta)
+        return Spectrum(self._domain.guard(spectrum.x), spectrum.vectors)

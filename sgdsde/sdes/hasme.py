@@ -6,22 +6,19 @@ noise it is exact in law at t = kη; weak order 2 in general. Needs eigenvectors
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from sgdsde.calculus import grad
 from sgdsde.noise import Noise
-from sgdsde.sde import ModifiedEquation
-from sgdsde.sdes.functions import HessianSpectrum, Spectrum, ell, phi_pair
-from sgdsde.sdes.positivity import check_policy, defect, indefinite_message, root_of
-from sgdsde.types import DomainError
+from sgdsde.sdes.functions import ell, phi_pair
+from sgdsde.sdes.hadamard import HadamardEquation
+from sgdsde.sdes.log_domain import RealLogarithm
 
 
-class HASME(ModifiedEquation):
+class HASME(HadamardEquation):
     """b = L, Q = η·U[(UᵀΣU)ᵢⱼφ(mᵢmⱼ)]Uᵀ; D is Q's symmetric root, so ``noise_dim`` = dim.
 
     Args:
-        log: policy where ηλ ≥ 1: ``stop``, ``raise``, ``clip`` (see :class:`HessianSpectrum`).
+        log: policy where ηλ ≥ 1: ``stop``, ``raise``, ``clip`` (see :mod:`sgdsde.sdes.log_domain`).
         psd: policy where Q is indefinite: ``stop``, ``raise``, ``project``. ``diffusion`` returns Q itself under ``stop`` and ``raise``,
             the projected matrix under ``project``.
 
@@ -30,53 +27,16 @@ class HASME(ModifiedEquation):
     """
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", psd: str = "stop") -> None:
-        super().__init__(noise, eta)
-        self.noise_dim = self.dim
-        self.psd = check_policy(psd)
-        self.spectrum = HessianSpectrum(self.objective, self.eta, log)
-        self._constant_root: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+        super().__init__(noise, eta, domain=RealLogarithm(log), psd=psd)
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
-        return self._drift(x, self.spectrum(x))
+    def flow(self, x: Tensor) -> Tensor:
+        return ell(x)
 
-    def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
-        return self._diffuse(x, self.spectrum(x), dw)
+    def pair(self, x: Tensor) -> Tensor:
+        return phi_pair(x)
 
-    def terms(self, t: float, x: Tensor, dw: Tensor) -> tuple[Tensor, Tensor]:
-        spectrum = self.spectrum(x)
-        return self._drift(x, spectrum), self._diffuse(x, spectrum, dw)
+    def completed(self, flow: Tensor, theta: Tensor, g: Tensor) -> Tensor:
+        return flow
 
-    def diffusion(self, t: float, x: Tensor) -> Tensor:
-        Q = self._formula(x, self.spectrum(x))
-        if self.psd != "project":
-            return Q
-        root = root_of(Q, self.psd)
-        return root @ root
-
-    def defect(self, x: Tensor) -> Tensor:
-        """Negative mass / positive mass of Q's spectrum at each point, whatever the policy, ``[P]``."""
-        return defect(self._formula(x, self.spectrum(x)))
-
-    def check(self, x: Tensor) -> None:
-        if self.constant and self.psd != "project":
-            worst = float(self.defect(x[:1].to(torch.float64)).max())
-            if worst > 0:
-                raise DomainError(indefinite_message(worst))
-
-    def _drift(self, x: Tensor, spectrum: Spectrum) -> Tensor:
-        return spectrum.apply(ell(spectrum.x), grad(self.objective, x))
-
-    def _formula(self, x: Tensor, spectrum: Spectrum) -> Tensor:
-        rotated = spectrum.rotate(self.noise.covariance(x)) * phi_pair(spectrum.x)
-        Q = spectrum.rotate_back(rotated) * self.eta
-        return (Q + Q.transpose(1, 2)) / 2
-
-    def _diffuse(self, x: Tensor, spectrum: Spectrum, dw: Tensor) -> Tensor:
-        if not self.constant:
-            root = root_of(self._formula(x, spectrum), self.psd)
-            return (root @ dw[:, :, None])[:, :, 0]
-        key = (x.dtype, x.device)
-        if key not in self._constant_root:
-            point = torch.zeros(1, self.dim, dtype=torch.float64)
-            self._constant_root[key] = root_of(self._formula(point, self.spectrum(point)), self.psd)[0].to(x)
-        return dw @ self._constant_root[key]
+    def noise_point(self, theta: Tensor) -> Tensor:
+        return theta

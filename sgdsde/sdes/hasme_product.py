@@ -10,37 +10,19 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sgdsde.calculus import grad
 from sgdsde.noise import Noise
-from sgdsde.sde import ModifiedEquation
-from sgdsde.sdes.functions import HessianSpectrum, Spectrum, ell, phi_square
+from sgdsde.sdes.matrix_functions import Dense, MatrixFunctions
+from sgdsde.sdes.product import ProductEquation
 
 
-class HASMEProduct(ModifiedEquation):
-    """b = L, Q = η·SΣS with S = φ(M²)^½; ``noise_dim`` is the noise's. ``log``: see :class:`HessianSpectrum`."""
+class HASMEProduct(ProductEquation):
+    """b = L, Q = η·SΣS with S = φ(M²)^½. ``log``: ``stop``, ``raise``, ``clip``; ``functions``: ``Dense()`` or ``Krylov(steps)``."""
 
-    def __init__(self, noise: Noise, eta: float, *, log: str = "stop") -> None:
-        super().__init__(noise, eta)
-        self.spectrum = HessianSpectrum(self.objective, self.eta, log)
+    def __init__(self, noise: Noise, eta: float, *, log: str = "stop", functions: MatrixFunctions | None = None) -> None:
+        super().__init__(noise, eta, log=log, functions=functions or Dense())
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
-        return self._drift(x, self.spectrum(x))
+    def completed(self, flow: Tensor, theta: Tensor, g: Tensor) -> Tensor:
+        return flow
 
-    def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
-        return self._diffuse(x, self.spectrum(x), dw)
-
-    def terms(self, t: float, x: Tensor, dw: Tensor) -> tuple[Tensor, Tensor]:
-        spectrum = self.spectrum(x)
-        return self._drift(x, spectrum), self._diffuse(x, spectrum, dw)
-
-    def diffusion(self, t: float, x: Tensor) -> Tensor:
-        spectrum = self.spectrum(x)
-        s = phi_square(spectrum.x).sqrt()
-        rotated = spectrum.rotate(self.noise.covariance(x)) * (s[:, :, None] * s[:, None, :])
-        return spectrum.rotate_back(rotated) * self.eta
-
-    def _drift(self, x: Tensor, spectrum: Spectrum) -> Tensor:
-        return spectrum.apply(ell(spectrum.x), grad(self.objective, x))
-
-    def _diffuse(self, x: Tensor, spectrum: Spectrum, dw: Tensor) -> Tensor:
-        return spectrum.apply(phi_square(spectrum.x).sqrt(), self.noise.root(x, dw)) * self.eta**0.5
+    def noise_point(self, theta: Tensor, g: Tensor | None = None) -> Tensor:
+        return theta

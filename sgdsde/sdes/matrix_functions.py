@@ -1,0 +1,78 @@
+"""How the product-form models apply functions of the Hessian to vectors: ℓ(ηH)g (the flow) and φ(M²)^½v (the amplifier), M = I − ηH.
+
+A strategy is named by the user (``functions=Dense()`` or ``Krylov(steps)``) and bound to an objective by the model. ``Dense`` forms H and its
+eigenvectors, once where H is constant: exact, for d ≲ a few hundred. See :mod:`sgdsde.sdes.krylov` for the one that needs Hessian–vector products only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sgdsde.objective import Objective
+from sgdsde.sdes.functions import HessianSpectrum, ell, phi_square
+from sgdsde.sdes.log_domain import LogDomain
+
+
+class HessianFunctions(ABC):
+    """Functions of ηH(θ), bound to an objective, a step size and a log domain. All vectors are ``[P, dim]``."""
+
+    @abstractmethod
+    def flow(self, theta: Tensor, g: Tensor) -> Tensor:
+        """ℓ(ηH)g with ℓ(x) = log(1−x)/x."""
+
+    @abstractmethod
+    def amplify(self, theta: Tensor, v: Tensor) -> Tensor:
+        """S v with S = φ(M²)^½."""
+
+    @abstractmethod
+    def both(self, theta: Tensor, g: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """(ℓ(ηH)g, S v) at one point, sharing what can be shared."""
+
+    @abstractmethod
+    def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
+        """SΣS for matrices ``[P, dim, dim]``."""
+
+
+class MatrixFunctions(ABC):
+    """A strategy, still without an objective."""
+
+    @abstractmethod
+    def bind(self, objective: Objective, eta: float, domain: LogDomain) -> HessianFunctions:
+        """The functions of this objective's ηH.
+
+        Raises:
+            DomainError: the Hessian is constant and known to be outside the domain (policies ``stop`` and ``raise``).
+        """
+
+
+@dataclass(frozen=True)
+class Dense(MatrixFunctions):
+    """Eigenvectors of the dense Hessian: exact."""
+
+    def bind(self, objective: Objective, eta: float, domain: LogDomain) -> HessianFunctions:
+        return _DenseFunctions(objective, eta, domain)
+
+
+class _DenseFunctions(HessianFunctions):
+    def __init__(self, objective: Objective, eta: float, domain: LogDomain) -> None:
+        self._spectrum = HessianSpectrum(objective, eta, domain)
+
+    def flow(self, theta: Tensor, g: Tensor) -> Tensor:
+        spectrum = self._spectrum(theta)
+        return spectrum.apply(ell(spectrum.x), g)
+
+    def amplify(self, theta: Tensor, v: Tensor) -> Tensor:
+        spectrum = self._spectrum(theta)
+        return spectrum.apply(phi_square(spectrum.x).sqrt(), v)
+
+    def both(self, theta: Tensor, g: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        spectrum = self._spectrum(theta)
+        return spectrum.apply(ell(spectrum.x), g), spectrum.apply(phi_square(spectrum.x).sqrt(), v)
+
+    def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
+        spectrum = self._spectrum(theta)
+        s = phi_square(spectrum.x).sqrt()
+        return spectrum.rotate_back(spectrum.rotate(sigma) * (s[:, :, None] * s[:, None, :]))
