@@ -74,6 +74,9 @@ class SDE(ABC):
 class ModifiedEquation(SDE):
     """An SDE model of SGD: built from the noise (with its objective) and the step size η."""
 
+    #: D depends on the Hessian as well as on the noise's root; False for the models whose D is √η·R
+    hessian_in_diffusion: bool = True
+
     def __init__(self, noise: Noise, eta: float) -> None:
         self.noise = noise
         self.objective = noise.objective
@@ -92,7 +95,8 @@ class ModifiedEquation(SDE):
 
     @property
     def additive(self) -> bool:  # type: ignore[override]
-        return self.constant
+        fixed = self.objective.facts.constant_hessian or not self.hessian_in_diffusion
+        return self.noise_dim == 0 or (self.noise.constant_covariance and fixed)
 
     def affine(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """(A, c, Q), read off the drift at the origin and at the basis vectors."""

@@ -14,6 +14,8 @@ from sgdsde.sde import ModifiedEquation
 class SME1(ModifiedEquation):
     """b = −g, Q = ηΣ."""
 
+    hessian_in_diffusion = False
+
     def drift(self, t: float, x: Tensor) -> Tensor:
         return -grad(self.objective, x)
 

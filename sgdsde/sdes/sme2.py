@@ -14,6 +14,8 @@ from sgdsde.sde import ModifiedEquation
 class SME2(ModifiedEquation):
     """b = −g − (η/2)Hg, Q = ηΣ."""
 
+    hessian_in_diffusion = False
+
     def drift(self, t: float, x: Tensor) -> Tensor:
         g = grad(self.objective, x)
         return -g - (self.eta / 2) * hvp(self.objective, x, g)

@@ -16,6 +16,8 @@ from sgdsde.sdes.functions import HessianSpectrum, ell
 class SPF(ModifiedEquation):
     """b = L, Q = ηΣ. ``log``: see :class:`HessianSpectrum`."""
 
+    hessian_in_diffusion = False
+
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop") -> None:
         super().__init__(noise, eta)
         self.spectrum = HessianSpectrum(self.objective, self.eta, log)
