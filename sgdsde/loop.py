@@ -73,14 +73,21 @@ def run_block(
         visit(0, full)
         due = due[1:]
     with tallying() as tally:
-        k = 0
+        k, careful = 0, 0
         while k < last and live.numel():
             before = state.theta
-            target = (due[0] if due else last) if kernel.leaps and watch is None else k + 1
+            target = (due[0] if due else last) if kernel.leaps and watch is None and k >= careful else k + 1
             tally.flagged = None
+            mark = (state, generator.get_state(), tally.copy()) if target - k > 1 else None
             state = kernel.leap(state, k, target - k, generator) if kernel.leaps else kernel.advance(state, k, generator)
-            k = target
             finished = _failures(before, state.theta, tally)
+            if finished is not None and mark is not None:  # again, tick by tick: the tick and the last good point are wanted
+                state, numbers, counters = mark
+                generator.set_state(numbers)
+                tally.counts, tally.worst = counters.counts, counters.worst
+                careful = target
+                continue
+            k = target
             if watch is not None:
                 leaving = watch(before, state.theta, live, k, generator)
                 if leaving is not None and bool(leaving.any()):

@@ -124,6 +124,10 @@ class Tally:
     counts: dict[str, int] = field(default_factory=dict)
     worst: dict[str, float] = field(default_factory=dict)
 
+    def copy(self) -> Tally:
+        """These counters as they stand now."""
+        return Tally(None, dict(self.counts), dict(self.worst))
+
     def merge(self, other: Tally) -> None:
         """Add another block's counters to these."""
         for name, count in other.counts.items():
