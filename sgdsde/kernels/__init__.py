@@ -7,5 +7,6 @@ from sgdsde.kernels.heun import Heun
 from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.shuffled_sgd import ShuffledSGD
 from sgdsde.kernels.svag import SVAG
+from sgdsde.kernels.torch_sde import TorchSDE
 
-__all__ = ["SGD", "SVAG", "Coupled", "EulerMaruyama", "ExactOU", "Heun", "ShuffledSGD"]
+__all__ = ["SGD", "SVAG", "Coupled", "EulerMaruyama", "ExactOU", "Heun", "ShuffledSGD", "TorchSDE"]
