@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from sgdsde.plots.panel import Panel
 from sgdsde.types import Estimate
 
 
@@ -22,12 +21,12 @@ from sgdsde.types import Estimate
 class Measured:
     """What a measurement returns.
 
-    ``estimates`` by key, scalars with intervals at the level asked for; ``series`` are arrays for figures; ``notes`` say what a reader
-    must know (paths that diverged, steps used); ``conventions`` what all numbers presuppose.
+    ``estimates`` by key, scalars with intervals at the level asked for; ``panels`` draw them; ``notes`` say what a reader must know
+    (paths that diverged, steps used); ``conventions`` what all numbers presuppose.
     """
 
     estimates: Mapping[str, Estimate]
-    series: Mapping[str, np.ndarray] = field(default_factory=dict)
+    panels: tuple[Panel, ...] = ()
     notes: tuple[str, ...] = ()
     conventions: str = ""
 

@@ -1,0 +1,7 @@
+"""Drawing on arrays: one style, series with bands, files that are equal byte for byte when the numbers are."""
+
+from sgdsde.plots.differences import difference_panels
+from sgdsde.plots.panel import Panel, Series, panel_figure
+from sgdsde.plots.save import csv_of, save_figure, svg_of
+
+__all__ = ["Panel", "Series", "csv_of", "difference_panels", "panel_figure", "save_figure", "svg_of"]

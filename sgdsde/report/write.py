@@ -1,0 +1,63 @@
+"""Writing a report: ``report.html``, ``report.json`` and ``figures/``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from sgdsde.ledger import Ledger
+from sgdsde.plots import panel_figure, save_figure
+from sgdsde.plots.panel import Panel
+from sgdsde.report.main_figure import CAPTION, main_panels
+from sgdsde.report.page import render
+from sgdsde.report.record import file_name, record_of
+from sgdsde.types import InputError
+
+
+def prepare(directory: Path) -> Path:
+    """Make the directory before anything is run.
+
+    Raises:
+        InputError: it is a file, or cannot be written to.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"--out {directory} is a file; give a directory.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {directory} cannot be made: {error.strerror}.") from error
+    if not os.access(directory, os.W_OK):
+        raise InputError(f"--out {directory} cannot be written to.")
+    return directory
+
+
+def write_report(ledger: Ledger, directory: Path) -> Path:
+    """Write everything; returns the page's path."""
+    record = record_of(ledger)
+    figures = figures_of(ledger)
+    page = prepare(directory) / "report.html"
+    _replace(directory / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    for name, panels in figures.items():
+        save_figure(panel_figure(panels), panels, directory / "figures" / name)
+    _replace(page, render(record, figures, caption=CAPTION))
+    return page
+
+
+def figures_of(ledger: Ledger) -> dict[str, tuple[Panel, ...]]:
+    """Panels by file name: ``main`` first where it can be drawn, then one figure for each measurement that has panels."""
+    figures: dict[str, tuple[Panel, ...]] = {}
+    main = main_panels(ledger.finished)
+    if main:
+        figures["main"] = main
+    for name, finished in ledger.finished.items():
+        if finished.measured is not None and finished.measured.panels:
+            figures[file_name(name)] = finished.measured.panels
+    return figures
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write to a temporary name first: a reader never sees half a report."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
