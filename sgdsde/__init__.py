@@ -5,12 +5,14 @@ The names below are loaded on first use, so that the command line can print its 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("objectives", "noises", "sdes", "kernels", "oracles", "calculus", "claims", "data", "plots", "rng", "stats", "types", "order")
+_MODULES = ("objectives", "noises", "sdes", "kernels", "oracles", "calculus", "claims", "data", "plots", "regions", "rng", "stats", "types", "order")
 _NAMES = {
     "Objective": "objective",
     "Facts": "objective",
@@ -21,6 +23,9 @@ _NAMES = {
     "Estimate": "types",
     "Status": "types",
     "Trajectory": "trajectory",
+    "Region": "region",
+    "exit_times": "exits",
+    "ExitTimes": "exits",
     "simulate": "simulate",
     "compare": "compare",
     "Comparison": "compare",
@@ -37,6 +42,19 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sgdsde' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """``sgdsde.simulate`` is the function, not the module of that name, whatever is imported first: importing a submodule sets it on its
+    package, which would hide the public name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _NAMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
