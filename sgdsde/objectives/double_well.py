@@ -21,11 +21,17 @@ class DoubleWell(Objective):
         self.facts = Facts(
             grad=self._grad,
             hessian=self._hessian,
+            hvp=self._hvp,
             third=self._third,
             minima=((-1.0, *rest), (1.0, *rest)),
             saddles=((0.0, *rest),),
             barrier=0.25,
         )
+
+    @classmethod
+    def examples(cls) -> list[Objective]:
+        """One dimension and three."""
+        return [cls(), cls(3, transverse=2.0)]
 
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
         first, rest = theta[:, 0], theta[:, 1:]
@@ -36,10 +42,16 @@ class DoubleWell(Objective):
         g[:, 0] = theta[:, 0] ** 3 - theta[:, 0]
         return g
 
-    def _hessian(self, theta: Tensor) -> Tensor:
+    def _diagonal(self, theta: Tensor) -> Tensor:
         diagonal = torch.full_like(theta, self.transverse)
         diagonal[:, 0] = 3 * theta[:, 0] ** 2 - 1
-        return torch.diag_embed(diagonal)
+        return diagonal
+
+    def _hessian(self, theta: Tensor) -> Tensor:
+        return torch.diag_embed(self._diagonal(theta))
+
+    def _hvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        return self._diagonal(theta) * v
 
     def _third(self, theta: Tensor, u: Tensor, v: Tensor) -> Tensor:
         result = torch.zeros_like(theta)

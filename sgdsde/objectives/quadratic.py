@@ -42,11 +42,17 @@ class Quadratic(Objective):
         self.facts = Facts(
             grad=self._grad,
             hessian=self._hessian,
+            hvp=self._hvp,
             third=self._third,
             minima=point if float(values[0]) > 0 else (),
             saddles=point if float(values[0]) < 0 < float(values[-1]) else (),
             constant_hessian=True,
         )
+
+    @classmethod
+    def examples(cls) -> list[Objective]:
+        """One dimension, a minimum with coupled axes, a saddle off the origin."""
+        return [cls(2.0), cls([[1.0, 0.4], [0.4, 0.5]]), cls([[0.5, 0.3, 0.0], [0.3, -0.4, 0.1], [0.0, 0.1, 1.2]], center=[0.2, -1.0, 0.5])]
 
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
         centred = theta - like(self.center, theta)
@@ -57,6 +63,9 @@ class Quadratic(Objective):
 
     def _hessian(self, theta: Tensor) -> Tensor:
         return like(self.matrix, theta).expand(theta.shape[0], -1, -1)
+
+    def _hvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        return v @ like(self.matrix, theta)
 
     def _third(self, theta: Tensor, u: Tensor, v: Tensor) -> Tensor:
         return torch.zeros_like(theta)
