@@ -1,23 +1,29 @@
 """Objectives, one per file; see :class:`sgdsde.objective.Objective`."""
 
 from sgdsde.objectives.asymmetric_well import AsymmetricWell
+from sgdsde.objectives.diagonal_net import DiagonalNet
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
+from sgdsde.objectives.matrix_factorization import MatrixFactorization
 from sgdsde.objectives.monkey_saddle import MonkeySaddle
 from sgdsde.objectives.muller_brown import MullerBrown
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.objectives.strict_saddle import StrictSaddle
+from sgdsde.objectives.two_layer_linear import TwoLayerLinear
 
 __all__ = [
     "AsymmetricWell",
+    "DiagonalNet",
     "DoubleWell",
     "LeastSquares",
     "LogisticRegression",
+    "MatrixFactorization",
     "MonkeySaddle",
     "MullerBrown",
     "PeriodicWell",
     "Quadratic",
     "StrictSaddle",
+    "TwoLayerLinear",
 ]
