@@ -50,7 +50,7 @@ class Ensemble:
             return dict.fromkeys([f"W1 {name}" for name in self.values] + ["sliced W1", "energy"], unknown)
         result = {f"W1 {name}": split_half_floor(values[:, -1], wasserstein1) for name, values in self.values.items()}
         states, cloud = self.states[-1], self.states[-1][: 2 * CLOUD]
-        return result | {"sliced W1": split_half_floor(states, sliced_wasserstein, splits=8), "energy": split_half_floor(cloud, energy_distance, splits=8)}
+        return result | {"sliced W1": split_half_floor(states, sliced_wasserstein), "energy": split_half_floor(cloud, energy_distance)}
 
 
 @dataclass(frozen=True)

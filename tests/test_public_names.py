@@ -12,7 +12,7 @@ import sgdsde as sg
 
 @pytest.mark.parametrize("first", ["sgdsde.simulate", "sgdsde.compare", "sgdsde.kernels", "sgdsde.oracles"])
 def test_functions_are_not_hidden_by_modules_of_the_same_name(first: str) -> None:
-    code = f"import {first}, sgdsde as sg; from sgdsde.compare import Loss; assert callable(sg.simulate) and callable(sg.compare); assert sg.simulate is sg.simulate"
+    code = f"import {first}, sgdsde as sg; from sgdsde.compare import Loss; assert callable(sg.simulate) and callable(sg.compare)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

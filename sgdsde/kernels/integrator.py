@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Self
 
 from torch import Generator, Tensor
 
@@ -10,7 +11,9 @@ from sgdsde.kernel import DrivenKernel, State, substeps_in
 from sgdsde.kernels.linear import AffineStep
 from sgdsde.rng import normals
 from sgdsde.sde import SDE
-from sgdsde.types import Conventions, positive
+from sgdsde.sdes.hasme import HASME
+from sgdsde.sdes.sme1 import SME1
+from sgdsde.types import Conventions, DomainError, positive, tallying
 
 
 class Integrator(DrivenKernel):
@@ -23,6 +26,11 @@ class Integrator(DrivenKernel):
         self.tick = sde.eta if sde.eta is not None else positive(dt, "dt")
         self.substeps = substeps_in(self.tick, dt)
         self._linear: AffineStep | None = None
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """SME-1 and HA-SME on quadratics, four and one steps a tick; the models are linear, so that every integrator takes them."""
+        return [cls(SME1.examples()[0], 0.1), cls(HASME.examples()[0], 0.4), cls(HASME.examples()[1], 0.075)]
 
     @abstractmethod
     def affine_step(self) -> AffineStep | None:
@@ -56,7 +64,25 @@ class Integrator(DrivenKernel):
         return max(self.dim, self.noise_dim) if self._linear is not None or self.sde.affine() is not None else self.sde.width
 
     def check(self, theta: Tensor) -> None:
-        self.sde.check(theta)
+        refuse_start(self.sde, theta)
 
     def conventions(self) -> Conventions:
         return self.sde.conventions()
+
+
+def refuse_start(sde: SDE, theta: Tensor) -> None:
+    """Refuse a run that cannot begin: what the model's own ``check`` says, and start points (the first 64 are looked at) where it does not exist.
+
+    Raises:
+        DomainError: the model exists at none of these start points.
+    """
+    sde.check(theta)
+    probe = theta[:64]
+    with tallying() as tally:
+        sde.terms(0.0, probe, probe.new_zeros(probe.shape[0], sde.noise_dim))
+    if tally.flagged is not None and bool(tally.flagged.all()):
+        reasons = ", ".join(f"{name}: {count}" for name, count in sorted(tally.counts.items()))
+        raise DomainError(
+            f"{type(sde).__name__} exists at none of the first {probe.shape[0]} start points ({reasons}). Start elsewhere, use a smaller eta, "
+            "or name another policy (log='clip', psd='project') or model."
+        )

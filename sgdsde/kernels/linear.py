@@ -14,7 +14,6 @@ from torch import Tensor
 
 from sgdsde.sde import SDE
 
-
 #: points joined to a row, at most
 _JOIN = 64
 
@@ -38,7 +37,6 @@ class AffineStep:
             return self._element_wise(x, dw, F, s, G)
         moved = torch.addmm(s, x, F)
         return moved.addmm_(dw, G) if dw.shape[1] else moved
-
 
     def _element_wise(self, x: Tensor, dw: Tensor, F: Tensor, s: Tensor, G: Tensor) -> Tensor:
         """The step on rows of several points joined: broadcasting over rows of a few numbers costs torch twice the arithmetic."""
