@@ -8,13 +8,17 @@ the loop then freezes the path with status ``OUT_OF_DOMAIN``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.noise import Noise
+from sgdsde.noises.gaussian import Gaussian, growing_covariance
 from sgdsde.objective import Points
+from sgdsde.objectives.double_well import DoubleWell
+from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.types import Conventions, positive
 
 Increments = Float[Tensor, "paths noise_dim"]
@@ -83,6 +87,18 @@ class ModifiedEquation(SDE):
         self.eta: float = positive(eta, "eta")
         self.dim = noise.objective.dim
         self.noise_dim = noise.root_dim
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """The model of four SGDs: quadratics (non-commuting, indefinite; one dimension), a double well with constant noise and with noise of θ."""
+        saddle = Gaussian(Quadratic([[1.0, 0.6], [0.6, -0.5]], [0.5, -1.0]), [[1.0, 0.2], [0.2, 0.5]])
+        well = DoubleWell(2, transverse=1.5)
+        return [
+            cls(saddle, 0.4),
+            cls(Gaussian(Quadratic(2.0), 0.7), 0.3),
+            cls(Gaussian(well, [[0.5, 0.1], [0.1, 0.3]]), 0.05),
+            cls(Gaussian(well, growing_covariance), 0.05),
+        ]
 
     @property
     def width(self) -> int:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import lcm
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
 
 from sgdsde.kernel import DrivenKernel, Kernel, State
+from sgdsde.kernels.euler_maruyama import EulerMaruyama
+from sgdsde.kernels.exact_ou import ExactOU
+from sgdsde.kernels.heun import Heun
 from sgdsde.kernels.integrator import Integrator
+from sgdsde.kernels.sgd import SGD
 from sgdsde.rng import normals
+from sgdsde.sdes.hasme import HASME
+from sgdsde.sdes.sme1 import SME1
 from sgdsde.types import Conventions, InputError
 
 
@@ -49,6 +56,17 @@ class Coupled(Kernel):
         self.dim = 2 * a.dim
         self.noise_dim = max(a.noise_dim, b.noise_dim)
         self._fine = lcm(a.substeps, b.substeps)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """SGD with its HA-SME, SGD with its SME-1 on another grid, and two integrators of one SDE."""
+        model = HASME.examples()[0]
+        sgd = SGD(model.noise, model.eta)
+        return [
+            cls(sgd, ExactOU(model, model.eta)),
+            cls(sgd, EulerMaruyama(SME1(model.noise, model.eta), model.eta / 6)),
+            cls(Heun(model, model.eta / 2), EulerMaruyama(model, model.eta / 3)),
+        ]
 
     @property
     def start_dim(self) -> int:

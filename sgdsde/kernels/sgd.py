@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from sgdsde.kernel import DrivenKernel, State
 from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noises.gaussian import Gaussian
+from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, InputError, positive
 
 
@@ -21,6 +24,11 @@ class SGD(DrivenKernel):
         self.tick = self.eta
         self.dim = noise.objective.dim
         self.noise_dim = noise.root_dim
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Gaussian noise, constant and of θ; minibatches."""
+        return [cls(Gaussian.examples()[0], 0.4), cls(Gaussian.examples()[3], 0.05), cls(Minibatch.examples()[1], 0.1)]
 
     @property
     def width(self) -> int:

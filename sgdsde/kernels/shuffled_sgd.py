@@ -6,6 +6,8 @@ in the epoch. An epoch has ⌊n/B⌋ batches; the remaining samples of the permu
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Generator, Tensor
 
@@ -13,6 +15,8 @@ from sgdsde.calculus import weighted_grad
 from sgdsde.kernel import Kernel, State
 from sgdsde.noises.minibatch import checked_batch_size
 from sgdsde.objective import Objective
+from sgdsde.objectives.least_squares import LeastSquares
+from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, positive
 
 
@@ -34,6 +38,11 @@ class ShuffledSGD(Kernel):
     @property
     def width(self) -> int:
         return max(self.dim, self.objective.n)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Batches that divide the data and batches that do not."""
+        return [cls(LeastSquares.examples()[0], 2, 0.1), cls(LogisticRegression.examples()[1], 3, 0.2)]
 
     def init(self, theta: Tensor, generator: Generator) -> State:
         return State(theta, (torch.zeros(theta.shape[0], self.objective.n, dtype=torch.long, device=theta.device),))

@@ -7,11 +7,14 @@ add up to η²Σ like one step of SGD. One tick of SDE time η is l steps; l = 1
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 from torch import Generator
 
 from sgdsde.kernel import Kernel, State
 from sgdsde.noise import Noise
+from sgdsde.noises.gaussian import Gaussian
+from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, InputError, positive
 
 
@@ -29,6 +32,11 @@ class SVAG(Kernel):
         self.eta = positive(eta, "eta")
         self.tick = self.eta
         self.dim = noise.objective.dim
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """SGD itself (l = 1), and amplifications of Gaussian and minibatch noise."""
+        return [cls(Gaussian.examples()[0], 0.4, 1), cls(Gaussian.examples()[0], 0.4, 3), cls(Minibatch.examples()[1], 0.1, 2)]
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
         theta, root = state.theta, (2 * self.l - 1) ** 0.5

@@ -11,7 +11,7 @@ more than one dimension.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torchsde
@@ -20,6 +20,8 @@ from torch import Generator, Tensor
 from sgdsde.kernel import Kernel, State, substeps_in
 from sgdsde.rng import normals
 from sgdsde.sde import SDE
+from sgdsde.sdes.hasme import HASME
+from sgdsde.sdes.sme1 import SME1
 from sgdsde.types import Conventions, InputError, positive, suggest
 
 #: method -> (torchsde's calculus, whether the noise must be additive)
@@ -47,6 +49,12 @@ class TorchSDE(Kernel):
         self.dim = sde.dim
         self.tick = sde.eta if sde.eta is not None else positive(dt, "dt")
         self.substeps = substeps_in(self.tick, dt)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Every method on SME-1's saddle, srk on HA-SME, euler where the noise depends on the state."""
+        linear = [cls(SME1.examples()[0], 0.1, method) for method in METHODS]
+        return [*linear, cls(HASME.examples()[0], 0.1), cls(SME1.examples()[3], 0.025, "euler")]
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
         return self.leap(state, k, 1, generator)

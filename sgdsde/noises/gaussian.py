@@ -16,7 +16,9 @@ from torch import Tensor
 
 from sgdsde.calculus import grad
 from sgdsde.noise import GaussianNoise
-from sgdsde.objective import Objective, like
+from sgdsde.objective import Objective, identity_rows, like
+from sgdsde.objectives.double_well import DoubleWell
+from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
 from sgdsde.types import Conventions, InputError
 
@@ -41,6 +43,17 @@ class Gaussian(GaussianNoise):
             self._matrix = _validated(covariance, objective.dim)
             self._root = _symmetric_root(self._matrix[None])[0]
         self._source = getattr(covariance, "__self__", None)
+
+    @classmethod
+    def examples(cls) -> list[GaussianNoise]:
+        """Constant covariances, one of them correlated and not commuting with the Hessian, one singular, one a number; and a function of θ."""
+        plane = Quadratic([[1.0, 0.3], [0.3, 0.5]], [0.5, -1.0])
+        return [
+            cls(plane, [[1.0, 0.2], [0.2, 0.5]]),
+            cls(plane, [[4.0, 2.0], [2.0, 1.0]]),
+            cls(Quadratic(2.0), 0.7),
+            cls(DoubleWell(2), growing_covariance),
+        ]
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return self.draw_from(theta, normals(theta, self.root_dim, generator))
@@ -69,6 +82,11 @@ class Gaussian(GaussianNoise):
             inner = self._source.conventions()
             return replace(inner, sampling=f"Gaussian with the covariance of {inner.sampling}")
         return Conventions(sampling="Gaussian, " + ("constant covariance" if self.constant_covariance else "covariance of θ"))
+
+
+def growing_covariance(theta: Tensor) -> Tensor:
+    """I + θθᵀ, an example of noise that grows with the distance and has a direction."""
+    return identity_rows(theta) + theta[:, :, None] * theta[:, None, :]
 
 
 def _validated(covariance: Any, dim: int) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor
 from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.noise import Noise
 from sgdsde.objective import Objective
+from sgdsde.objectives.least_squares import LeastSquares
+from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, InputError
 
 
@@ -25,6 +27,12 @@ class Minibatch(Noise):
         self.objective = objective
         self.batch_size = checked_batch_size(objective, batch_size, largest=None)
         self.root_dim = objective.n
+
+    @classmethod
+    def examples(cls) -> list[Noise]:
+        """Least squares and logistic regression with small batches."""
+        squares, logistic = LeastSquares.examples()[0], LogisticRegression.examples()[1]
+        return [cls(squares, 1), cls(squares, 4), cls(logistic, 3)]
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         shape = (theta.shape[0], self.batch_size)

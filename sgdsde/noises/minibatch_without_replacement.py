@@ -13,6 +13,8 @@ from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.noise import Noise
 from sgdsde.noises.minibatch import checked_batch_size
 from sgdsde.objective import Objective
+from sgdsde.objectives.least_squares import LeastSquares
+from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions
 
 
@@ -28,6 +30,12 @@ class MinibatchWithoutReplacement(Noise):
         self.batch_size = checked_batch_size(objective, batch_size, largest=objective.n)
         self.root_dim = objective.n
         self._factor = (objective.n - self.batch_size) / (objective.n - 1)
+
+    @classmethod
+    def examples(cls) -> list[Noise]:
+        """Least squares and logistic regression with small batches; the full batch, which is noiseless."""
+        squares, logistic = LeastSquares.examples()[0], LogisticRegression.examples()[1]
+        return [cls(squares, 1), cls(squares, 4), cls(logistic, 3), cls(squares, squares.n)]
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         keys = torch.rand(theta.shape[0], self.objective.n, generator=generator, device=theta.device)  # [paths, n]

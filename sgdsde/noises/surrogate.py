@@ -14,6 +14,8 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import GaussianNoise, Noise
 from sgdsde.noises.gaussian import Gaussian
+from sgdsde.noises.minibatch import Minibatch
+from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
 from sgdsde.rng import normals
 from sgdsde.types import Conventions
 
@@ -29,6 +31,11 @@ class Surrogate(GaussianNoise):
         self.objective = noise.objective
         self.root_dim = noise.root_dim
         self.constant_covariance = noise.constant_covariance
+
+    @classmethod
+    def examples(cls) -> list[GaussianNoise]:
+        """The surrogate of every minibatch noise."""
+        return [cls(noise) for noise in (*Minibatch.examples(), *MinibatchWithoutReplacement.examples())]
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return self.draw_from(theta, normals(theta, self.root_dim, generator))
