@@ -1,0 +1,180 @@
+"""The command line. Help and lists do not import torch; names are looked up in listings; bad input is one sentence and exit status 2.
+
+``sgdsde verify`` ends with 0 where every claim ran and none lost its control, with 1 where not; a contradicted claim is a result.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+
+import tyro
+
+if TYPE_CHECKING:
+    from sgdsde.ledger import Ledger
+    from sgdsde.measurement import Finished, Measurement
+
+WIDTH = 80
+PROFILES = ("quick", "full")
+WELCOME = """\
+sgdsde: which SDE describes your SGD, how well, and where it breaks.
+
+  sgdsde verify            check the ledger of claims, write report/report.html
+  sgdsde verify --help     its options
+  sgdsde list claims       what is claimed; also models, objectives, noises,
+                           kernels
+  sgdsde info              versions, device, threads, conventions
+"""
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Run the ledger: measure every claim of a profile, write a report.
+
+    Exit status 0: everything ran and no control was lost.
+
+    Exit status 1: something did not run or lost its control.
+
+    Exit status 2: wrong usage. A contradicted claim is a result, not a failure.
+    """
+
+    profile: Annotated[str, tyro.conf.arg(metavar="{quick,full}")] = "quick"
+    """quick: a few minutes on two cores. full: larger sizes, more paths."""
+    claim: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="ID")] = ()
+    """run this claim only; may be given again (see: sgdsde list claims)"""
+    paper: Annotated[str | None, tyro.conf.arg(metavar="ARXIV")] = None
+    """run the claims that cite this arXiv identifier only, for example 2405.18373"""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("report")
+    """where report.html, report.json and figures/ go"""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """where all random numbers and drawn parameters come from"""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """worker processes (default: 2); the numbers do not depend on it"""
+
+
+@dataclass(frozen=True)
+class List:
+    """List claims, models, objectives, noises or kernels."""
+
+    kind: Annotated[tyro.conf.Positional[Literal["claims", "models", "objectives", "noises", "kernels"]], tyro.conf.arg(name="kind")]
+    """what to list"""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Versions, device, threads and the conventions behind every number."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and carry out; returns the exit status."""
+    if not arguments:
+        print(WELCOME, end="")
+        return 0
+    try:
+        command: Verify | List | Info = tyro.cli(Verify | List | Info, prog="sgdsde", args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,))
+    except SystemExit as stop:  # tyro has printed help (0) or what was wrong with the arguments (2)
+        return int(stop.code or 0)
+    match command:
+        case List(kind=kind):
+            return _list(kind)
+        case Info():
+            return _info()
+        case Verify():
+            return _verify(command)
+
+
+def _list(kind: str) -> int:
+    from sgdsde.listing import listing
+
+    items = listing(kind)
+    indent = max((len(item.name) for item in items), default=0) + 2
+    for item in items:
+        print(textwrap.fill(item.text, WIDTH, initial_indent=item.name.ljust(indent), subsequent_indent=" " * indent))
+    return 0
+
+
+def _info() -> int:
+    import torch
+
+    from sgdsde.ledger import environment
+
+    device = f"cuda: {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "cpu (no CUDA device)"
+    facts = environment() | {"device": device, "threads": f"{torch.get_num_threads()} here; 1 in each worker of the ledger"}
+    conventions = (
+        "f mean loss; η step size; B batch size; Σ covariance of the stochastic gradient that SGD uses, batch size included; SDE time t = kη; "
+        "Itô; Q = DDᵀ; x = ηλ per eigendirection; float64 unless the start point says otherwise; intervals of the ledger at 1 − .05/(rows of the catalogue)"
+    )
+    for name, text in (facts | {"conventions": conventions}).items():
+        print(textwrap.fill(text, WIDTH, initial_indent=name.ljust(14), subsequent_indent=" " * 14))
+    return 0
+
+
+def _verify(command: Verify) -> int:
+    from sgdsde.claims import catalogue
+    from sgdsde.ledger import SEED, WORKERS, select, verify
+    from sgdsde.report.write import prepare, write_report
+    from sgdsde.types import SgdsdeError
+
+    progress = Progress(sys.stderr)
+    try:
+        claims = catalogue()
+        chosen = select(claims, command.profile, ids=command.claim, paper=command.paper or "")
+        prepare(command.out)
+        seed = SEED if command.seed is None else command.seed
+        workers = WORKERS if command.workers is None else command.workers
+        progress.begin(f"sgdsde: {len(chosen)} claims, profile {command.profile}, seed {seed}, {workers} workers")
+        ledger = verify(claims, chosen, profile=command.profile, seed=seed, workers=workers, report=progress)
+    except SgdsdeError as error:
+        print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nsgdsde: interrupted; nothing was written.", file=sys.stderr)
+        return 130
+    progress.end()
+    page = write_report(ledger, command.out)
+    print(summary(ledger))
+    print(f"report: {page}")
+    return 0 if ledger.trustworthy else 1
+
+
+def summary(ledger: Ledger) -> str:
+    """One line a claim, the counts, and what went wrong; at most 80 columns."""
+    from sgdsde.claim import Outcome
+
+    lines = [_clip(f"{e.claim.id:<5}{e.verdict.outcome:<15}{e.verdict.scale:<9}{e.claim.title}") for e in ledger.entries]
+    counts = ", ".join(f"{ledger.count(outcome)} {outcome}" for outcome in Outcome if ledger.count(outcome))
+    lines += ["", f"{counts}; {ledger.seconds:.0f} s"]
+    for entry in ledger.entries:
+        if entry.verdict.outcome is not Outcome.SUPPORTED:
+            text = f"{entry.claim.id} {entry.verdict.outcome}: {entry.verdict.why}"
+            lines.append(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    return "\n".join(lines)
+
+
+class Progress:
+    """One status line on a terminal, one plain line a measurement elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.live = stream, stream.isatty()
+
+    def begin(self, text: str) -> None:
+        """What is about to run."""
+        print(_clip(text), file=self.stream, flush=True)
+
+    def __call__(self, measurement: Measurement, finished: Finished, done: int, total: int) -> None:
+        mark = "failed " if finished.measured is None else ""
+        line = _clip(f"[{done:>2}/{total}] {finished.seconds:5.1f} s  {mark}{measurement.name}")
+        print(f"\r{line:<{WIDTH - 1}}" if self.live else line, end="" if self.live else "\n", file=self.stream, flush=True)
+
+    def end(self) -> None:
+        """Clear the status line."""
+        if self.live:
+            print("\r" + " " * (WIDTH - 1) + "\r", end="", file=self.stream, flush=True)
+
+
+def _clip(line: str) -> str:
+    return line if len(line) < WIDTH else line[: WIDTH - 2] + "…"
