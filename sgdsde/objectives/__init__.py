@@ -8,6 +8,7 @@ from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.objectives.matrix_factorization import MatrixFactorization
 from sgdsde.objectives.monkey_saddle import MonkeySaddle
 from sgdsde.objectives.muller_brown import MullerBrown
+from sgdsde.objectives.network import Network
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.objectives.strict_saddle import StrictSaddle
@@ -22,6 +23,7 @@ __all__ = [
     "MatrixFactorization",
     "MonkeySaddle",
     "MullerBrown",
+    "Network",
     "PeriodicWell",
     "Quadratic",
     "StrictSaddle",

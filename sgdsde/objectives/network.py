@@ -1,0 +1,150 @@
+"""Any network: ℓᵢ(θ) = loss(module_θ(inputᵢ), targetᵢ) for a ``torch.nn.Module``, a per-sample loss and tensors.
+
+An ensemble of networks is one tensor θ ``[P, dim]``: the trainable parameters of each, flattened in the order of ``named_parameters``. One forward pass
+runs them all (``torch.func.functional_call`` under ``vmap``), and differentiates as often as the module does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.func import grad as gradient_of
+
+from sgdsde.objective import Facts, Objective
+from sgdsde.objectives.network_checks import checked_samples, per_sample_loss, probe, refuse_modules
+from sgdsde.objectives.network_start import redraw
+from sgdsde.objectives.resident import Resident
+from sgdsde.types import InputError
+
+
+class Network(Objective):
+    """A network on data, as an objective.
+
+    Args:
+        module: any module that maps ``[B, ...]`` to ``[B, ...]`` sample by sample. It is copied; training the original later changes nothing
+            here. Parameters with ``requires_grad=False`` stay as they are and are no part of θ.
+        loss: ``loss(output, target) -> [B]``, one number per sample; or ``"cross_entropy"``; or ``"mse"``, the squared error averaged over each
+            sample's outputs, whose mean over samples is ``torch.nn.functional.mse_loss``.
+        inputs: ``[n, ...]``.
+        targets: ``[n, ...]``; integer classes for cross-entropy, the output's shape for ``"mse"``.
+
+    ``facts.sample_grads`` differentiates each sample without copying the weights for it. dtype: the module's copy is used in θ's.
+
+    Raises:
+        InputError: dropout (p > 0) or BatchNorm in training mode (``module.eval()`` freezes both, by name), no parameters, empty data, NaN,
+            inputs and targets of different lengths, labels outside the classes, a loss that returns a mean.
+    """
+
+    def __init__(self, module: nn.Module, loss: str | Callable[[Tensor, Tensor], Tensor], inputs: Any, targets: Any) -> None:
+        refuse_modules(module)
+        self.module = copy.deepcopy(module).requires_grad_(True)
+        trainable = [(name, part) for name, part in module.named_parameters() if part.requires_grad]
+        if not trainable:
+            raise InputError(f"{type(module).__name__} has no trainable parameters; wanted at least one with requires_grad=True.")
+        self.names = tuple(name for name, _ in trainable)
+        self.shapes = tuple(tuple(part.shape) for _, part in trainable)
+        self.sizes = tuple(part.numel() for _, part in trainable)
+        self.dim = sum(self.sizes)
+        self.loss_function = per_sample_loss(loss)
+        x, y = checked_samples(inputs, targets)
+        self.n = x.shape[0]
+        self.inputs, self.targets = Resident(x), Resident(y)
+        fixed = {name: part for name, part in module.named_parameters() if name not in set(self.names)} | dict(module.named_buffers())
+        self.constants = {name: Resident(part.clone()) for name, part in fixed.items()}
+        probe(self.module, loss, self.loss_function, x, y)
+        self.facts = Facts(sample_grads=self._sample_grads)
+
+    @classmethod
+    def examples(cls) -> list[Objective]:
+        """A classifier, a regression with two outputs, a convolution with frozen BatchNorm."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            classifier = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+            regression = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 2)).double()
+            convolution = nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 2)).double().eval()
+            x, y, images = torch.randn(7, 3).double(), torch.randn(6, 2).double(), torch.randn(5, 1, 3, 3).double()
+        return [
+            cls(classifier, "cross_entropy", x, torch.arange(7) % 3),
+            cls(regression, "mse", x[:6, :2], y),
+            cls(convolution, nn.CrossEntropyLoss(reduction="none"), images, torch.arange(5) % 2),
+        ]
+
+    def unflatten(self, theta: Float[Tensor, "paths dim"]) -> dict[str, Float[Tensor, "paths ..."]]:
+        """θ as named parameters, each ``[P, *shape]`` (views)."""
+        pieces = theta.split(self.sizes, dim=1)
+        return {name: piece.reshape(theta.shape[0], *shape) for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)}
+
+    def flatten(self, parameters: nn.Module | Mapping[str, Tensor] | None = None) -> Tensor:
+        """The inverse: ``[P, dim]`` from named parameters ``[P, *shape]``; ``[dim]`` from a module, by default the one given at the start.
+
+        Raises:
+            InputError: a parameter is missing or has another shape.
+        """
+        source = self.module if parameters is None else parameters
+        stacked = not isinstance(source, nn.Module)
+        named: Mapping[str, Tensor] = source if stacked else dict(source.named_parameters())  # type: ignore[assignment, union-attr]
+        pieces = []
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            found = named.get(name)
+            if found is None or tuple(found.shape[1:] if stacked else found.shape) != shape:
+                came = "nothing" if found is None else f"shape {tuple(found.shape)}"
+                raise InputError(f"parameter {name!r}: {came} came; wanted {'[paths, ...] of ' if stacked else ''}shape {shape}.")
+            pieces.append(found.detach().flatten(1) if stacked else found.detach().flatten())
+        return torch.cat(pieces, -1)
+
+    def module_at(self, theta: Float[Tensor, " dim"]) -> nn.Module:
+        """A copy of the module with one path's parameters, in their dtype and on their device."""
+        module = copy.deepcopy(self.module).to(theta)
+        named = dict(module.named_parameters())
+        for name, value in self.unflatten(theta[None]).items():
+            named[name].data.copy_(value[0])
+        return module
+
+    def initial(self, paths: int, generator: torch.Generator) -> Float[Tensor, "paths dim"]:
+        """θ ``[P, dim]`` drawn from the module's own initial distribution (each submodule's ``reset_parameters``), in the module's dtype.
+
+        Global random state is left as it was. Serves as ``theta0`` of ``simulate``.
+
+        Raises:
+            InputError: a submodule with parameters does not say how to draw them.
+        """
+        return redraw(self.module, self.flatten, paths, generator)
+
+    def outputs(self, theta: Float[Tensor, "paths dim"], inputs: Tensor | None = None) -> Float[Tensor, "paths n ..."]:
+        """What each network answers on ``inputs [n, ...]`` (None: the data)."""
+        x = self.inputs.at(theta) if inputs is None else inputs.to(self.inputs.at(theta))
+        return vmap(self._forward, in_dims=(0, None))(self.unflatten(theta), x)
+
+    def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
+        parameters = self.unflatten(theta)
+        if batch is None:
+            return vmap(self._losses, in_dims=(0, None, None))(parameters, self.inputs.at(theta), self.targets.at(theta))
+        if batch.shape[0] == 1 or batch.stride(0) == 0:  # one batch for all paths: its samples are fetched once
+            x, y = self.inputs.rows(theta, batch[0]), self.targets.rows(theta, batch[0])
+            return vmap(self._losses, in_dims=(0, None, None))(parameters, x, y)
+        return vmap(self._losses)(parameters, self.inputs.rows(theta, batch), self.targets.rows(theta, batch))
+
+    def _forward(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        beside = next(iter(parameters.values()))
+        constants = {name: part.at(beside) for name, part in self.constants.items()}
+        return functional_call(self.module, {**constants, **parameters}, (x,))
+
+    def _losses(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Float[Tensor, " batch"]:
+        return self.loss_function(self._forward(parameters, x), y)
+
+    def _one_loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Float[Tensor, ""]:
+        return self._losses(parameters, x[None], y[None])[0]
+
+    def _sample_grads(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
+        shared = None if batch is None else 0
+        each = vmap(gradient_of(self._one_loss), in_dims=(None, 0, 0))
+        grads = vmap(each, in_dims=(0, shared, shared))(
+            self.unflatten(theta.detach()), self.inputs.rows(theta, batch), self.targets.rows(theta, batch)
+        )  # each [paths, batch, *shape]
+        return torch.cat([grads[name].flatten(2) for name in self.names], 2)
