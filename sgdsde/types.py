@@ -1,6 +1,7 @@
 """The words of the package: estimates with error bars, path status, conventions, errors.
 
-Everything a result is made of and nothing that computes one. Imports no other module of the package.
+Everything a result is made of and nothing that computes one. Imports no other module of the package, and torch only where points are made:
+errors and estimates must be had without waiting for it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 class SgdsdeError(ValueError):
@@ -178,6 +181,8 @@ def as_points(theta: Any, dim: int, *, name: str = "theta") -> torch.Tensor:
     Raises:
         InputError: the last axis is not ``dim``, the input is empty or holds NaN or infinity.
     """
+    import torch
+
     if isinstance(theta, torch.Tensor):
         points = theta if theta.is_floating_point() else theta.to(torch.float64)
     else:
