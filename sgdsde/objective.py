@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -41,14 +42,15 @@ class Facts:
 
 
 class Objective(ABC):
-    """A mean of per-sample losses. Subclasses set ``dim`` (and ``n``, ``facts``) and write ``sample_loss``.
-
-    ``n`` is the number of samples; 1 for a deterministic objective, whose SGD noise must then be given.
-    """
+    """A mean of per-sample losses. Subclasses set ``dim`` (and ``facts``) and write ``sample_loss``."""
 
     dim: int
-    n: int = 1
     facts: Facts = Facts()
+
+    @cached_property
+    def n(self) -> int:
+        """The number of samples; 1 for a deterministic objective, whose SGD noise must be given. Counted once unless a subclass sets it."""
+        return self.sample_loss(torch.zeros(1, self.dim, dtype=torch.float64)).shape[1]
 
     @abstractmethod
     def sample_loss(self, theta: Points, batch: Batch | None = None) -> Float[Tensor, "paths batch"]:
