@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sgdsde.kernel import Kernel
 from sgdsde.rng import stream
-from sgdsde.types import InputError, as_points
+from sgdsde.types import InputError, Tally, as_points, tallying
 
 Start = Any  # [dim] | [P, dim] | sampler (paths, generator) -> [P, dim]
 Job = TypeVar("Job")
@@ -48,9 +48,11 @@ class StartPoints:
             return self.sampler
         return self.points.expand(self.paths, -1)[first:last] if self.points.shape[0] == 1 else self.points[first:last]
 
-    def check(self, kernel: Kernel) -> None:
-        """Let the kernel refuse, at (some of) the start points."""
-        kernel.check(kernel.expand(self.probe))
+    def check(self, kernel: Kernel) -> Tally:
+        """Let the kernel refuse, at (some of) the start points; what it reports of its domain there, without the counts, belongs to the result."""
+        with tallying() as tally:
+            kernel.check(kernel.expand(self.probe))
+        return Tally(worst=tally.worst)
 
 
 def start_points(kernel: Kernel, theta0: Start, paths: int | None) -> StartPoints:

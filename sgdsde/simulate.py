@@ -64,11 +64,11 @@ def simulate(
     size = block_size or default_block_size(kernel)
     if keep_states:
         enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
-    start.check(kernel)
+    known = start.check(kernel)
     jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, b - a, stop, keep_states) for index, (a, b) in enumerate(start.cuts(size))]
     with tqdm(total=start.paths * times.last, unit="path-tick", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
         blocks = run_jobs(_run_job, jobs, executor, lambda job, _: bar.update(job.paths * times.last))
-    return _collect(kernel, start, times, blocks, {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel)})
+    return _collect(kernel, start, times, blocks, known, {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel)})
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray,
     return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
 
 
-def _collect(kernel: Kernel, start: StartPoints, times: _Times, blocks: list[_Block], recipe: dict[str, Any]) -> Trajectory:
-    tally = Tally()
+def _collect(kernel: Kernel, start: StartPoints, times: _Times, blocks: list[_Block], tally: Tally, recipe: dict[str, Any]) -> Trajectory:
     for block in blocks:
         tally.merge(block.tally)
     kept = [block.states for block in blocks if block.states is not None]

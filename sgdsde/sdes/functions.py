@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sgdsde.calculus import hessian
 from sgdsde.objective import Objective
-from sgdsde.sdes.log_domain import LogDomain, RealLogarithm
+from sgdsde.sdes.log_domain import CLIP_SHIFT, LogDomain, RealLogarithm
+from sgdsde.types import report_worst
 
 
 def log1p_ratio(w: Tensor) -> Tensor:
@@ -120,11 +121,15 @@ class HessianSpectrum:
             origin = torch.zeros(1, objective.dim, dtype=torch.float64)
             spectrum = spectrum_of(hessian(objective, origin), eta)
             self._domain.refuse(spectrum.x)
-            self._constant[torch.float64, torch.device("cpu")] = Spectrum(self._domain.guard(spectrum.x), spectrum.vectors)
+            guarded = self._domain.guard(spectrum.x)
+            self._shift = float((guarded - spectrum.x).abs().max())
+            self._constant[torch.float64, torch.device("cpu")] = Spectrum(guarded, spectrum.vectors)
 
     def __call__(self, theta: Tensor) -> Spectrum:
         """The spectrum at ``theta`` under the policy; NaN eigenvalues where the model does not exist."""
         if self._objective.facts.constant_hessian:
+            if self._shift > 0:
+                report_worst(CLIP_SHIFT, self._shift)
             key = (theta.dtype, theta.device)
             if key not in self._constant:
                 reference = self._constant[torch.float64, torch.device("cpu")]

@@ -17,7 +17,7 @@ from sgdsde.sde import ModifiedEquation
 from sgdsde.sdes.functions import HessianSpectrum, Spectrum
 from sgdsde.sdes.log_domain import LogDomain
 from sgdsde.sdes.positivity import check_policy, defect, indefinite_message, root_of
-from sgdsde.types import DomainError
+from sgdsde.types import DomainError, report_worst
 
 
 class HadamardEquation(ModifiedEquation):
@@ -38,6 +38,7 @@ class HadamardEquation(ModifiedEquation):
         self.psd = check_policy(psd)
         self.spectrum = HessianSpectrum(self.objective, self.eta, domain)
         self._constant_root: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+        self._constant_defect = 0.0
 
     @abstractmethod
     def flow(self, x: Tensor) -> Tensor:
@@ -81,6 +82,7 @@ class HadamardEquation(ModifiedEquation):
             worst = float(self.defect(x[:1].to(torch.float64)).max())
             if worst > 0:
                 raise DomainError(indefinite_message(worst))
+        super().check(x)
 
     def _drift(self, x: Tensor, spectrum: Spectrum) -> Tensor:
         g = grad(self.objective, x)
@@ -98,5 +100,8 @@ class HadamardEquation(ModifiedEquation):
         key = (x.dtype, x.device)
         if key not in self._constant_root:
             point = torch.zeros(1, self.dim, dtype=torch.float64)
-            self._constant_root[key] = root_of(self._formula(point, self.spectrum(point)), self.psd)[0].to(x)
+            Q = self._formula(point, self.spectrum(point))
+            self._constant_root[key], self._constant_defect = root_of(Q, self.psd)[0].to(x), float(defect(Q))
+        if self._constant_defect > 0:
+            report_worst("psd defect", self._constant_defect)
         return dw @ self._constant_root[key]

@@ -12,10 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import DomainError, InputError, report_count, report_flags, suggest
+from sgdsde.types import DomainError, InputError, report_count, report_flags, report_worst, suggest
 
 #: under ``clip`` |1 − ηλ| is taken as at least 1 − X_MAX
 X_MAX = 0.99
+
+#: what a result says of the largest clip
+CLIP_SHIFT = "shift of eta·lambda by clipping"
 
 POLICIES = ("stop", "raise", "clip")
 
@@ -52,7 +55,10 @@ class LogDomain(ABC):
         """
         if self.policy == "clip":
             moved = self.clipped(x)
-            report_count("log clipped", int((moved != x).logical_and(~torch.isnan(x)).any(1).sum()))
+            clipped = (moved != x).logical_and(~torch.isnan(x)).any(1)
+            report_count("log clipped", int(clipped.sum()))
+            if bool(clipped.any()):
+                report_worst(CLIP_SHIFT, float((moved - x)[clipped].abs().max()))
             return moved
         outside = self.outside(x)
         if not bool(outside.any()):
