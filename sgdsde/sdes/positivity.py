@@ -1,15 +1,19 @@
-"""Square roots of diffusion matrices that need not be positive semi-definite, with a named policy.
+"""Square roots of diffusion matrices that need not be positive semi-definite, with a named policy; and when they are.
 
 The exact Q of HA-SME is a Hadamard product UᵀΣU ∘ φ(mᵢmⱼ); where Σ does not commute with H it can have negative eigenvalues (to leading
-order those of −(η³/12)·PHΣHP, P the projector on ker Σ). The **defect** is the negative mass over the positive mass of its spectrum.
+order those of −(η³/12)·PHΣHP, P the projector on ker Σ). The **defect** is the negative mass over the positive mass of its spectrum. The laws are derived in
+docs/theory/positivity.md.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.sdes.functions import even_phi_pair, phi_pair
 from sgdsde.types import DomainError, InputError, report_count, report_flags, report_worst, suggest
 
 POLICIES = ("stop", "raise", "project")
@@ -56,6 +60,42 @@ def root_of(Q: Float[Tensor, "paths dim dim"], policy: str) -> Float[Tensor, "pa
             report_flags(indefinite)
             roots = torch.where(indefinite[:, None], torch.nan, roots)
     return (vectors * roots[:, None, :]) @ vectors.transpose(1, 2)
+
+
+def pairwise_correlation_bound(x1: Tensor | float, x2: Tensor | float) -> Tensor:
+    """√(φ(m₁²)φ(m₂²))/φ(m₁m₂), m = 1 − x, x < 1: HA-SME's 2-D Q is positive semi-definite iff |corr| of Σ in H's eigenbasis is at most this.
+
+    At most 1, and 1 only at x₁ = x₂; in more dimensions necessary for every pair of eigendirections. NaN where an x ≥ 1. Numbers or tensors of one shape,
+    float64 where numbers.
+    """
+    return _bound(phi_pair, x1, x2)
+
+
+def even_step_correlation_bound(x1: Tensor | float, x2: Tensor | float) -> Tensor:
+    """The bound of :func:`pairwise_correlation_bound` for the even-step model, k(u) = log|u|/(u−1) in φ's place.
+
+    Above 1 (no restriction) where m₁ and m₂ have opposite signs, infinite at m₁m₂ = −1.
+    """
+    return _bound(even_phi_pair, x1, x2)
+
+
+def predicted_defect(hessian: Float[Tensor, "*batch dim dim"], covariance: Float[Tensor, "*batch dim dim"], eta: float) -> Float[Tensor, "*batch"]:
+    """The leading term of HA-SME's defect as η → 0: (η²/12)·tr(PHΣHP)/tr Σ, P the projector on ker Σ (eigenvalues below 1e-10 of the largest).
+
+    Zero where Σ has full rank: then Q is positive for η small enough. The trace is the sum of the negative eigenvalues' moduli over η³, whose single values
+    are those of PHΣHP/12.
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    kernel = vectors * (values <= 1e-10 * values[..., -1:])[..., None, :]  # columns that span ker Σ, the others zero
+    PH = kernel.transpose(-1, -2) @ hessian
+    negative = (PH @ covariance * PH).sum((-1, -2))
+    return eta**2 / 12 * negative / values.sum(-1)
+
+
+def _bound(pair: Callable[[Tensor], Tensor], x1: Tensor | float, x2: Tensor | float) -> Tensor:
+    first, second = torch.broadcast_tensors(*(x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in (x1, x2)))
+    factors = pair(torch.stack([first.flatten(), second.flatten()], 1))  # [pairs, 2, 2]
+    return ((factors[:, 0, 0] * factors[:, 1, 1]).sqrt() / factors[:, 0, 1].abs()).reshape(first.shape)
 
 
 def indefinite_message(worst: float) -> str:
