@@ -123,10 +123,6 @@ class ModifiedEquation(SDE):
         A = (self.drift(0.0, torch.eye(self.dim, dtype=torch.float64)) - c).T
         return A, c, self.diffusion(0.0, origin)[0]
 
-    def check(self, x: Points) -> None:
-        """Evaluate once at the first start point: a policy that raises there does so before the run, and what holds everywhere is reported."""
-        self.terms(0.0, x[:1], x.new_zeros(1, self.noise_dim))
-
     def conventions(self) -> Conventions:
         from dataclasses import replace
 

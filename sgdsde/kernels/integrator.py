@@ -13,7 +13,7 @@ from sgdsde.rng import normals
 from sgdsde.sde import SDE
 from sgdsde.sdes.hasme import HASME
 from sgdsde.sdes.sme1 import SME1
-from sgdsde.types import Conventions, DomainError, positive, tallying
+from sgdsde.types import Conventions, DomainError, positive, report_worst, tallying
 
 
 class Integrator(DrivenKernel):
@@ -80,6 +80,8 @@ def refuse_start(sde: SDE, theta: Tensor) -> None:
     probe = theta[:64]
     with tallying() as tally:
         sde.terms(0.0, probe, probe.new_zeros(probe.shape[0], sde.noise_dim))
+    for name, value in tally.worst.items():
+        report_worst(name, value)  # what holds everywhere is seen here and perhaps never again: integrators of linear models evaluate them once
     if tally.flagged is not None and bool(tally.flagged.all()):
         reasons = ", ".join(f"{name}: {count}" for name, count in sorted(tally.counts.items()))
         raise DomainError(

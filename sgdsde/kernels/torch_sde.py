@@ -18,6 +18,7 @@ import torchsde
 from torch import Generator, Tensor
 
 from sgdsde.kernel import Kernel, State, substeps_in
+from sgdsde.kernels.integrator import refuse_start
 from sgdsde.rng import normals
 from sgdsde.sde import SDE
 from sgdsde.sdes.hasme import HASME
@@ -77,7 +78,7 @@ class TorchSDE(Kernel):
         return self.sde.width
 
     def check(self, theta: Tensor) -> None:
-        self.sde.check(theta)
+        refuse_start(self.sde, theta)
 
     def conventions(self) -> Conventions:
         return self.sde.conventions()

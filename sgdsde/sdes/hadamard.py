@@ -82,7 +82,6 @@ class HadamardEquation(ModifiedEquation):
             worst = float(self.defect(x[:1].to(torch.float64)).max())
             if worst > 0:
                 raise DomainError(indefinite_message(worst))
-        super().check(x)
 
     def _drift(self, x: Tensor, spectrum: Spectrum) -> Tensor:
         g = grad(self.objective, x)
