@@ -52,7 +52,7 @@ class Status(enum.IntEnum):
     EXITED = 1  #: left the region (or met the ``stop`` condition); frozen where it did
     CENSORED = 2  #: still inside the region at the horizon
     DIVERGED = 3  #: became non-finite; its state is NaN from then on
-    OUT_OF_DOMAIN = 4  #: reached a point where the model does not exist; frozen at the last point where it did
+    OUT_OF_DOMAIN = 4  #: reached a point where the model does not exist; frozen at its last finite point at a tick
 
 
 @dataclass(frozen=True)
