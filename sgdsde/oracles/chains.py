@@ -95,7 +95,7 @@ class MultiplicativeChain(Chain):
     def after(self, start: Moments, steps: int) -> Moments:
         mean, P = start.mean, start.covariance
         for _ in range(steps):
-            mean, P = self.flow @ mean + self.shift, self.flow @ P @ self.flow.T + self.noise.at(mean) + self.noise.spread(P)
+            mean, P = self.flow @ mean + self.shift, self.flow @ P @ self.flow.T + self.noise.expected(mean, P)
         return Moments.of(mean, P)
 
     def stationary(self) -> Moments:

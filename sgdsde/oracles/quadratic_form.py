@@ -42,15 +42,15 @@ class QuadraticForm:
 
     def at(self, point: Float[Tensor, " dim"]) -> Float[Tensor, "dim dim"]:
         """C(θ)."""
-        if self.linear is None:
-            return self.constant
-        return self.constant + torch.einsum("a,aij->ij", point, self.linear) + self.spread(torch.outer(point, point))
+        return self.expected(point, torch.zeros_like(self.constant))
 
-    def spread(self, P: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:
-        """C₂ : P, what a covariance P of θ adds to E C(θ)."""
-        if self.quadratic is None:
-            return torch.zeros_like(self.constant)
-        return torch.einsum("ab,abij->ij", P, self.quadratic)
+    def expected(self, mean: Float[Tensor, " dim"], P: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:
+        """E C(θ) = C(mean) + C₂ : P for any law of θ with these two moments."""
+        if self.linear is None or self.quadratic is None:
+            return self.constant
+        dim = mean.shape[0]
+        second = (torch.outer(mean, mean) + P).reshape(-1)
+        return self.constant + torch.tensordot(mean, self.linear, 1) + (second @ self.quadratic.reshape(dim**2, dim**2)).reshape(dim, dim)
 
     def seen_through(self, N: Float[Tensor, "dim dim"], factor: float) -> QuadraticForm:
         """factor·N C(θ) Nᵀ."""
