@@ -1,0 +1,52 @@
+# Everything from a fresh clone with Python >= 3.11, pip and make. An active virtual environment is used as it is; else .venv is made.
+
+PYTHON ?= python3
+ifdef VIRTUAL_ENV
+ENV := $(VIRTUAL_ENV)
+else
+ENV := .venv
+endif
+BIN := $(ENV)/bin
+STAMP := $(ENV)/.sgdsde-installed
+PROFILE ?= quick
+OUT ?= report
+WORKERS ?= 2
+
+# one thread of linear algebra a worker: blocks and test workers are the parallelism
+export OMP_NUM_THREADS = 1
+
+.PHONY: help install verify test check lint bench figures clean
+
+help:
+	@echo "make verify   measure the claims and write report/report.html (PROFILE=quick|full)"
+	@echo "make test     the tests (below 10 minutes on 2 cores)"
+	@echo "make check    all tests, the slow ones too, with linter and type checker"
+	@echo "make bench    the benchmark tables in benchmarks/"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sgdsde needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(ENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,io]'
+	@touch $(STAMP)
+
+verify: install
+	$(BIN)/python -m sgdsde verify --profile $(PROFILE) --out $(OUT)
+
+test: install
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+check: install lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: install
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+bench: install
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv report runs .pytest_cache .mypy_cache .ruff_cache
