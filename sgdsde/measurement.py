@@ -77,3 +77,8 @@ def carry_out(measurement: Measurement, seed: int, level: float) -> Finished:
         place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
         return Finished(None, f"{type(error).__name__} at {place}: {error}", time.perf_counter() - start)
     return Finished(measured, "", time.perf_counter() - start)
+
+
+def exactly(value: float, accuracy: float) -> Estimate:
+    """A number without sampling: its interval is value ± the accuracy that its oracle states."""
+    return Estimate(float(value), 0.0, 0, float(value) - accuracy, float(value) + accuracy)
