@@ -11,6 +11,7 @@ from sgdsde.objectives.muller_brown import MullerBrown
 from sgdsde.objectives.network import Network
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
+from sgdsde.objectives.shared_curvature import SharedCurvature
 from sgdsde.objectives.strict_saddle import StrictSaddle
 from sgdsde.objectives.two_layer_linear import TwoLayerLinear
 
@@ -26,6 +27,7 @@ __all__ = [
     "Network",
     "PeriodicWell",
     "Quadratic",
+    "SharedCurvature",
     "StrictSaddle",
     "TwoLayerLinear",
 ]
