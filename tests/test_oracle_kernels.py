@@ -161,6 +161,28 @@ def test_coupled_moments_of_paths() -> None:
         check_covariance(states, wrong)
 
 
+def test_coupled_tick_is_that_of_the_steps() -> None:
+    """Two and three steps a tick: each of the six fine increments alone through the kernels' own steps; in reversed order (mutant) they fail."""
+    noise, _ = random_problem(46, 2, low=0.3, high=0.9)
+    a, b = Heun(HASMEProduct(noise, 1.0), 1 / 2), EulerMaruyama(SME1(noise, 1.0), 1 / 3)
+    responses = []
+    for index in range(6):
+        dw = torch.zeros(2, 6, 2, dtype=torch.float64)
+        dw[:, index] = torch.eye(2, dtype=torch.float64)  # [component, fine increment, noise_dim]
+        ends = []
+        for kernel in (a, b):
+            moved, still = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+            for piece in dw.reshape(2, kernel.substeps, -1, 2).sum(2).transpose(0, 1):
+                moved, still = kernel.step(moved, 0.0, piece), kernel.step(still, 0.0, torch.zeros(1, 2, dtype=torch.float64))
+            ends.append(moved - still)
+        responses.append(torch.cat(ends, 1).T)  # [2*dim, component]
+    joint = sum(response @ response.T for response in responses) / 6
+    found = kernel_moments(Coupled(a, b), [0.0, 0.0], 1).covariance
+    np.testing.assert_allclose(found, joint, atol=1e-13)
+    mixed = sum(first[:2] @ second[2:].T for first, second in zip(responses, reversed(responses), strict=True)) / 6
+    assert relative(mixed, joint[:2, 2:]) > 0.01
+
+
 def test_coupled_moments_contain_each_kernels_own() -> None:
     """The diagonal blocks, whatever the two grids (2 and 3 steps a tick), and a kernel coupled to itself: correlation 1."""
     noise, rng = random_problem(45, 3, low=0.1, high=0.7)
