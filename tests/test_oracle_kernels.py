@@ -162,7 +162,7 @@ def test_coupled_moments_of_paths() -> None:
 
 
 def test_coupled_tick_is_that_of_the_steps() -> None:
-    """Two and three steps a tick: each of the six fine increments alone through the kernels' own steps; in reversed order (mutant) they fail."""
+    """Two and three steps a tick: each of the six fine increments alone through the kernels' own steps; with one of the kernels reversed (mutant) they fail."""
     noise, _ = random_problem(46, 2, low=0.3, high=0.9)
     a, b = Heun(HASMEProduct(noise, 1.0), 1 / 2), EulerMaruyama(SME1(noise, 1.0), 1 / 3)
     responses = []
