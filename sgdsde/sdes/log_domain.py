@@ -100,8 +100,8 @@ class AbsoluteLogarithm(LogDomain):
         return (1 - x).abs() <= 64 * torch.finfo(x.dtype).eps
 
     def clipped(self, x: Tensor) -> Tensor:
-        gap = 1 - X_MAX
-        return torch.where((1 - x).abs() < gap, torch.where(x > 1, 1 + gap, X_MAX), x)
+        above, below = torch.full_like(x, 2 - X_MAX), torch.full_like(x, X_MAX)
+        return torch.where((1 - x).abs() < 1 - X_MAX, torch.where(x > 1, above, below), x)
 
     def message(self, x: float) -> str:
         return (
