@@ -13,7 +13,7 @@ EQUAL = Equivalence(1.0, 0.01)
 #: what the integrators may add by themselves: a fifth of the margin
 HARMLESS = Equivalence(1.0, 0.002)
 PATHS = {"quick": 100_000, "full": 400_000}
-SUBSTEPS = {"quick": {"Heun": 8, "srk": 6}, "full": {"Heun": 16, "srk": 12}}
+SUBSTEPS = {"quick": {"Heun": 8, "srk": 7}, "full": {"Heun": 16, "srk": 12}}
 
 
 class ExactBySimulation(Claim):
