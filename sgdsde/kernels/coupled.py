@@ -31,7 +31,7 @@ class Coupled(Kernel):
     Start points are ``[dim]`` or ``[P, dim]`` (both start there). ``split(states)`` gives the two halves.
 
     Raises:
-        InputError: a kernel is not driven by a Brownian motion, the ticks differ, or the noise dimensions differ.
+        InputError: a kernel is not driven by a Brownian motion (minibatch SGD neither), the ticks differ, or the noise dimensions differ.
     """
 
     def __init__(self, a: Kernel, b: Kernel) -> None:
@@ -40,6 +40,8 @@ class Coupled(Kernel):
                 raise InputError(
                     f"{type(kernel).__name__} takes no Brownian increments from outside; couple SGD (Gaussian noise), EulerMaruyama, Heun or ExactOU."
                 )
+            if isinstance(kernel, SGD):
+                kernel.gaussian_noise()
         assert isinstance(a, DrivenKernel)
         assert isinstance(b, DrivenKernel)
         if abs(a.tick - b.tick) > 1e-12 * a.tick:

@@ -39,13 +39,21 @@ class SGD(DrivenKernel):
     def advance(self, state: State, k: int, generator: torch.Generator) -> State:
         return State(state.theta - self.eta * self.noise.draw(state.theta, generator))
 
-    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+    def gaussian_noise(self) -> GaussianNoise:
+        """The noise, if a Brownian motion can drive it.
+
+        Raises:
+            InputError: it is a minibatch noise.
+        """
         if not isinstance(self.noise, GaussianNoise):
             raise InputError(
                 f"{type(self.noise).__name__} is not driven by a Brownian motion, so it cannot share increments with an SDE. "
                 "Couple its Gaussian surrogate: sg.noises.Surrogate(noise), or sg.noises.Gaussian(objective, noise.covariance)."
             )
-        return theta - self.eta * self.noise.draw_from(theta, dw * self.eta**-0.5)
+        return self.noise
+
+    def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
+        return theta - self.eta * self.gaussian_noise().draw_from(theta, dw * self.eta**-0.5)
 
     def check(self, theta: Tensor) -> None:
         self.noise.root(theta[:1], theta.new_zeros(1, self.noise_dim))  # a covariance function of wrong shape or sign says so here
