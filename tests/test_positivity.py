@@ -149,11 +149,11 @@ def test_what_projecting_and_the_product_form_cost(x: tuple[float, float], produ
     assert errors["HASME"] == pytest.approx(projected, rel=0.01)
 
 
-@pytest.mark.parametrize(("rank", "product", "projected"), [(1, 0.029, 0.057), (5, 0.019, 0.058), (25, 0.0122, 0.038)])
+@pytest.mark.parametrize(("rank", "product", "projected"), [(1, 0.0215, 0.0553), (5, 0.0190, 0.0576), (25, 0.0117, 0.0374)])
 def test_the_same_in_fifty_dimensions(rank: int, product: float, projected: float) -> None:
-    """x uniform in [.01, .9], top .9, Wishart noise: means over 20 draws, within a third of the means over 40 others; the product form is nearer.
+    """x uniform in [.01, .9], top .9, Wishart noise: means over 20 draws against means over 100 others; the product form is nearer.
 
-    The draws spread by ± 25 % (product) and ± 40 % (projected), so that a mean of 20 leaves ± a third in fewer than one seed in 1,000.
+    Single draws spread by ± 33 %, so that a mean of 20 leaves ± 28 % in about one seed in 10,000; it resolves a change of a third.
     """
     found = {"HASMEProduct": 0.0, "HASME": 0.0}
     for seed in range(20):
@@ -161,8 +161,8 @@ def test_the_same_in_fifty_dimensions(rank: int, product: float, projected: floa
         x[0] = 0.9
         for name, error in stationary_errors(x, wishart(50, rank, 1, 5000 * rank + seed)[0]).items():
             found[name] += error / 20
-    assert found["HASMEProduct"] == pytest.approx(product, rel=1 / 3)
-    assert found["HASME"] == pytest.approx(projected, rel=1 / 3)
+    assert found["HASMEProduct"] == pytest.approx(product, rel=0.28)
+    assert found["HASME"] == pytest.approx(projected, rel=0.28)
     assert found["HASME"] > 1.5 * found["HASMEProduct"]
 
 
