@@ -19,6 +19,7 @@ from tqdm import tqdm
 from sgdsde.ensemble import Start, StartPoints, begin, enough_memory, run_jobs, start_points
 from sgdsde.kernel import Kernel
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
+from sgdsde.rng import seed_sequence
 from sgdsde.trajectory import Trajectory
 from sgdsde.types import Conventions, Estimate, InputError, Tally, positive
 
@@ -55,16 +56,18 @@ def simulate(
         progress: True/False forces the bar; None shows it on a terminal only.
 
     Raises:
-        InputError: wrong shapes, times off the grid of ticks, unusable seed, not enough memory.
+        InputError: wrong shapes, times off the grid of ticks, unusable seed or block size, an observable or ``stop`` of the wrong shape, not enough memory.
         DomainError: the model is known not to exist for this problem before the run starts.
     """
     times = _ticks_of(kernel, horizon, save)
     start = start_points(kernel, theta0, paths)
     observe = dict(observe or {})
-    size = block_size or default_block_size(kernel)
+    seed_sequence(seed, "simulate")  # refuses a seed that no block could use
+    size = default_block_size(kernel) if block_size is None else _checked_block_size(block_size)
     if keep_states:
         enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
     known = start.check(kernel)
+    _refuse_functions(observe, stop, kernel.expand(start.probe[:2]))
     jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, b - a, stop, keep_states) for index, (a, b) in enumerate(start.cuts(size))]
     with tqdm(total=start.paths * times.last, unit="path-tick", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
         blocks = run_jobs(_run_job, jobs, executor, lambda job, _: bar.update(job.paths * times.last))
@@ -127,11 +130,29 @@ def _run_job(job: _Job) -> _Block:
 
 
 def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray, np.ndarray]:
-    if values.ndim not in (1, 2) or values.shape[0] != paths:
-        raise InputError(f"observable {name!r} returned shape {tuple(values.shape)} for {paths} paths; wanted [paths] or [paths, k].")
+    if not isinstance(values, Tensor) or values.ndim not in (1, 2) or values.shape[0] != paths:
+        got = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"observable {name!r} returned {got} for {paths} paths; wanted a tensor [paths] or [paths, k].")
     numbers = values.detach().to(torch.float64)
     mean = numbers.mean(0)
     return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
+
+
+def _refuse_functions(observe: Mapping[str, Callable[[Tensor], Tensor]], stop: Callable[[Tensor], Tensor] | None, points: Tensor) -> None:
+    """Try the given functions on start points, so that what they return wrongly is said before the run and not at its end."""
+    for name, function in observe.items():
+        _moments_of(name, function(points), points.shape[0])
+    if stop is not None:
+        mask = stop(points)
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != (points.shape[0],):
+            got = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+            raise InputError(f"stop returned {got} for {points.shape[0]} points; wanted torch.bool [paths].")
+
+
+def _checked_block_size(block_size: int) -> int:
+    if isinstance(block_size, bool) or int(block_size) != block_size or block_size < 1:
+        raise InputError(f"block_size = {block_size!r}; wanted an integer ≥ 1, or None.")
+    return int(block_size)
 
 
 def _collect(kernel: Kernel, start: StartPoints, times: _Times, blocks: list[_Block], tally: Tally, recipe: dict[str, Any]) -> Trajectory:
