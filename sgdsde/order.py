@@ -3,6 +3,9 @@
 If err(η) = Cη^p(1 + O(η)), the local slope s_j = log|err_j/err_{j+1}| / log(η_j/η_{j+1}) tends to p. Slopes are believed only in the asymptotic
 regime: one sign, errors far above their accuracy, slopes settled. Outside of it an :class:`OrderFit` says why and refuses a verdict. With
 slopes s = p + cη + …, (r·s_last − s_before)/(r − 1), r = η_before/η_last, removes the linear term (Richardson).
+
+A weak order is a statement on every smooth test function. One whose leading coefficient nearly vanishes (at this start point, this horizon) looks
+better than the model is over any finite range of η; the model's order is that of the :func:`slowest` of several functions.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ Array = np.ndarray
 RESOLVED = 10.0
 #: the last two slopes may differ by this much (beyond their uncertainty)
 SETTLED = 0.3
+#: least half-width of an order's interval: three or four step sizes do not see the terms beyond the linear one
+FLOOR = 0.05
+#: where three slopes are known, the last change may exceed this only if it is smaller than the one before
+DRIFT = 0.1
 
 
 def local_slopes(eta: Any, errors: Any, accuracy: Any) -> tuple[Float[Array, " n-1"], Float[Array, " n-1"]]:
@@ -95,6 +102,20 @@ def fit_order(eta: Any, errors: Any, accuracy: Any) -> OrderFit:
     reason = _objection(eta, errors, accuracy, slopes, uncertainty)
     estimate = None if reason else _extrapolated(eta, slopes, uncertainty)
     return OrderFit(eta, errors, accuracy, slopes, uncertainty, not reason, reason or "one sign, errors resolved, slopes settled", estimate)
+
+
+def slowest(fits: Mapping[str, OrderFit], *, least: int = 2) -> tuple[str, OrderFit]:
+    """(test function, fit) of the lowest order among the asymptotic fits: what the weak order of the model is.
+
+    Raises:
+        OracleRefusal: fewer than ``least`` of the fits are asymptotic.
+    """
+    readable = {name: fit for name, fit in fits.items() if fit.order is not None}
+    if len(readable) < least:
+        reasons = "; ".join(f"{name}: {fit.reason}" for name, fit in fits.items() if fit.order is None)
+        raise OracleRefusal(f"not asymptotic: {len(readable)} of {len(fits)} test functions show an order, wanted {least}. {reasons}.")
+    name = min(readable, key=lambda key: readable[key].order.value)  # type: ignore[union-attr]
+    return name, readable[name]
 
 
 def measure_order(
@@ -168,6 +189,10 @@ def _objection(eta: Array, errors: Array, accuracy: Array, slopes: Array, uncert
         return f"the error {tail[worst]:.2e} at eta = {eta[-3:][worst]:g} is not {RESOLVED:g} times its accuracy {close[worst]:.1e}"
     if (np.sign(tail) != np.sign(tail[-1])).any():
         return "the error changes sign among the last three step sizes"
+    if len(slopes) > 2:
+        moves, unsure = np.abs(np.diff(slopes[-3:])), uncertainty[-3:].sum()
+        if moves[1] > max(moves[0], DRIFT) + unsure:
+            return f"the slopes {', '.join(f'{s:.3f}' for s in slopes[-3:])} move faster as eta falls: the leading terms nearly cancel"
     jump, allowed = abs(slopes[-1] - slopes[-2]), SETTLED + uncertainty[-1] + uncertainty[-2]
     if jump > allowed:
         return f"the last two slopes, {slopes[-2]:.3f} and {slopes[-1]:.3f}, have not settled (they differ by more than {allowed:.2f})"
@@ -175,12 +200,12 @@ def _objection(eta: Array, errors: Array, accuracy: Array, slopes: Array, uncert
 
 
 def _extrapolated(eta: Array, slopes: Array, uncertainty: Array) -> Estimate:
-    """The slope at η → 0 with an interval as wide as the extrapolation's last correction, plus the slopes' own uncertainty."""
+    """The slope at η → 0; the interval is as wide as the extrapolation's correction (at least ``FLOOR``) plus the slopes' own uncertainty."""
     ratio = eta[-3] / eta[-2]
     weight = 1 / (ratio - 1)
     value = slopes[-1] + weight * (slopes[-1] - slopes[-2])
     spread = (1 + weight) * uncertainty[-1] + weight * uncertainty[-2]
-    half = abs(value - slopes[-1]) + 2 * spread
+    half = max(abs(value - slopes[-1]), FLOOR) + 2 * spread
     return Estimate(float(value), float(spread), len(eta), float(value - half), float(value + half))
 
 

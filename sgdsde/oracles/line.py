@@ -52,7 +52,7 @@ def sgd_on_line(noise: Noise, *, eta: float, starts: Float[Array, " starts"], st
             u = transfer @ u
         return _read(on, starts, u, values)
 
-    return refine(solve, rungs(), tolerance=tolerance, what="SGD on the line")
+    return refine(solve, rungs(), tolerance=tolerance, neglected=np.exp(-level), what="SGD on the line")
 
 
 def sde_on_line(sde: SDE, *, starts: Float[Array, " starts"], horizon: float, functions: Functions, tolerance: float) -> Expectations:
@@ -63,7 +63,8 @@ def sde_on_line(sde: SDE, *, starts: Float[Array, " starts"], horizon: float, fu
     """
     what = type(sde).__name__
     coefficients = _scalar(sde_field(sde, horizon), what)
-    where = reach(coefficients, starts, steps=_SDE_STEPS, dt=horizon / _SDE_STEPS, level=_level(tolerance), margin=_LOOK, what=what)
+    level = _level(tolerance)
+    where = reach(coefficients, starts, steps=_SDE_STEPS, dt=horizon / _SDE_STEPS, level=level, margin=_LOOK, what=what)
 
     def solve(rung: Rung) -> Solution:
         on = patch(where, rung, margin=_SDE_MARGIN, what=what)
@@ -72,7 +73,7 @@ def sde_on_line(sde: SDE, *, starts: Float[Array, " starts"], horizon: float, fu
         values = sample(functions, on.x[:, None]).T  # [N, functions]
         return _read(on, starts, _semigroup(horizon * (b[:, None] * D + 0.5 * Q[:, None] * (D @ D))) @ values, values)
 
-    return refine(solve, rungs(), tolerance=tolerance, what=f"{what} on the line")
+    return refine(solve, rungs(), tolerance=tolerance, neglected=np.exp(-level), what=f"{what} on the line")
 
 
 def _level(tolerance: float) -> float:

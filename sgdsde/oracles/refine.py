@@ -34,8 +34,10 @@ class Solution:
     scale: Float[np.ndarray, " functions"]
 
 
-def refine(solve: Callable[[Rung], Solution], rungs: Iterable[Rung], *, tolerance: float, what: str) -> Expectations:
+def refine(solve: Callable[[Rung], Solution], rungs: Iterable[Rung], *, tolerance: float, neglected: float = 0.0, what: str) -> Expectations:
     """Climb the ladder until |difference| ≤ tolerance·scale for every test function and start point.
+
+    ``neglected`` is the probability that the discretisation leaves out by design; it is added to the accuracy, as is rounding.
 
     Raises:
         OracleRefusal: the ladder ends before that; the message names the best accuracy that was reached.
@@ -48,7 +50,7 @@ def refine(solve: Callable[[Rung], Solution], rungs: Iterable[Rung], *, toleranc
             difference = np.abs(now.value - before.value)
             relative = float(np.nan_to_num(difference / now.scale[:, None], nan=np.inf).max())
             if relative <= tolerance:
-                return Expectations(now.value, difference + 32 * np.finfo(float).eps * now.scale[:, None])
+                return Expectations(now.value, difference + (neglected + 32 * np.finfo(float).eps) * now.scale[:, None])
             best = min(best, relative)
         before = now
     raise OracleRefusal(
