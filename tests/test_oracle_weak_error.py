@@ -62,6 +62,13 @@ class TestAgainstClosedForms:
         assert max(abs(e) for e in exact.error.values()) < 1e-10
         assert min(abs(e) for e in rough.error.values()) > 1e-4
 
+    def test_the_principal_flow_is_gradient_descent_on_quadratics(self) -> None:
+        """CLAIMS A17, noise switched off, against the gradient flow as control."""
+        noise = sg.noises.Gaussian(Quadratic(4.0), 0.0)
+        exact, rough = (weak_error(model, noise, eta=0.1, theta0=1.3, horizon=0.8) for model in (sg.sdes.PrincipalFlow, sg.sdes.GradientFlow))
+        assert max(abs(e) for e in exact.error.values()) < 1e-10
+        assert min(abs(e) for e in rough.error.values()) > 1e-4
+
     def test_constant_coefficients_on_the_torus(self) -> None:
         """Brownian motion with drift: E cos(k·X_T) = cos(k·(x + bT))·e^{−½kᵀQkT}."""
         Q, b, x, T = np.array([[0.5, 0.3], [0.3, 0.4]]), np.array([0.7, -1.1]), np.array([0.4, 2.0]), 0.9
