@@ -423,12 +423,14 @@ def test_wide_data_take_the_path_without_stored_products(monkeypatch: pytest.Mon
     x = torch.randn(10, 3, generator=torch.Generator().manual_seed(12), dtype=torch.float64)
     y = torch.arange(10) % 3
     plain = LogisticRegression(x, y)
-    monkeypatch.setattr("sgdsde.objectives.linear_model._PIECE_ELEMENTS", 20)
+    monkeypatch.setattr("sgdsde.objectives.linear_model._KEPT_PRODUCTS", 20)
+    monkeypatch.setattr("sgdsde.objectives.linear_model._PIECE_ELEMENTS", {"cpu": 20})
     wide, theta = LogisticRegression(x, y), points(plain)
     assert plain.products is not None
     assert wide.products is None
     close(wide.facts.hessian(theta), plain.facts.hessian(theta), 1e-14)  # type: ignore[misc]
     close(wide.facts.covariance(theta), plain.facts.covariance(theta), 1e-13)  # type: ignore[misc]
+    close(wide.facts.third(theta, theta, theta), calculus.third_autodiff(plain, theta, theta, theta), 1e-12)  # type: ignore[misc]
 
 
 def test_single_precision_data_keep_double_precision_sums() -> None:
