@@ -90,7 +90,7 @@ def share_positive(spectrum: str, rank: int, draws: int = 200) -> float:
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("rank", [1, 25, 49])
 def test_rank_below_the_dimension_is_never_positive(spectrum: str, rank: int) -> None:
-    """d = 50, 200 Wishart draws each: 0 of 200. (A theorem, not a frequency: the notes prove it for distinct eigenvalues.)"""
+    """d = 50, 200 Wishart draws each: 0 of 200. (A theorem, not a frequency: positive Q needs a kernel of Σ that H maps to itself; see the notes.)"""
     assert share_positive(spectrum, rank) == 0
 
 
@@ -219,3 +219,41 @@ def test_autocorrelations_on_quadratics() -> None:
         assert (worst < 1e-12) == (name in ("SPF", "HASME", "HASMEProduct", "HASME3"))
     ratio = sg.oracles.stationary_covariance(sg.sdes.SPF(noise, 0.1))[0, 0] / sg.oracles.stationary_covariance(noise, 0.1)[0, 0]
     assert float(ratio) == pytest.approx(0.541, abs=5e-4)
+
+
+def along_sgd(objective: sg.Objective, eta: float, batch_size: int, steps: int) -> tuple[torch.Tensor, sg.sdes.HASME, sg.Noise]:
+    """Four points of one SGD path, the model that is asked about them, and the noise."""
+    noise = sg.noises.Minibatch(objective, batch_size)
+    start = 0.3 * torch.randn(objective.dim, generator=generator(0), dtype=T64)
+    saves = [k * steps // 3 * eta for k in range(4)]
+    states = sg.simulate(sg.kernels.SGD(noise, eta), start, horizon=steps * eta, save=saves, paths=1, seed=0).states
+    return states[:, 0], sg.sdes.HASME(noise, eta), noise
+
+
+def test_minibatch_noise_of_few_samples_has_no_positive_q() -> None:
+    """A network on digits with n = 40 samples and 56 parameters: Q indefinite at every one of four points of an SGD path, least so where training has ended.
+
+    With n = 700 it is indefinite at the start only. (No threshold: the sign is exact to rounding; the parameters that logits share by symmetry are in
+    the kernel of both H and Σ and do no harm.)
+    """
+    for count, always in ((40, True), (700, False)):
+        data = sg.data.digits(components=5, classes=[0, 1, 2, 3], count=count)
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(5, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4)).double()
+        objective = sg.objectives.Network(net, "cross_entropy", data.x, data.y)
+        points, sde, _ = along_sgd(objective, 0.5, 8, 150)
+        defects = sde.defect(points)
+        assert float(defects[0]) > 1e-5
+        assert bool((defects[1:] > 0).all()) == always
+        assert float(defects[-1]) < float(defects[0]) / 10
+
+
+def test_a_shared_kernel_costs_nothing() -> None:
+    """Softmax regression: Σ has rank 45 of 50, yet Q is positive, since H maps ker Σ (common shifts of all logits) to itself (PHΣ = 0)."""
+    data = sg.data.digits(components=5, count=300)
+    objective = sg.objectives.LogisticRegression(data.x, data.y, ridge=1e-3)
+    points, sde, noise = along_sgd(objective, 0.5, 8, 60)
+    values = torch.linalg.eigvalsh(noise.covariance(points))
+    assert ((values > 1e-10 * values[:, -1:]).sum(1) == 45).all()
+    assert float(sde.defect(points).max()) == 0
+    assert float(predicted_defect(sg.calculus.hessian(objective, points), noise.covariance(points), 0.5).max()) < 1e-15
