@@ -400,6 +400,9 @@ class TestInput:
         assert "Weak error of SME1 at T = 0.5" in text
         assert "eta=0.1" in text
         assert "x2: SGD" in text
+        skewed = weak_error(sg.sdes.SME1, self.noise, eta=0.1, theta0=[[0.3], [0.4]], horizon=0.5, functions=MOMENTS, law=TwoPointLaw(0.2))
+        assert "TwoPointLaw(p=0.2)" in str(skewed)
+        assert str(skewed).count("x2: SGD") == 2
 
 
 class TestLaws:

@@ -7,7 +7,7 @@ expectations are propagated on an interval (:mod:`.line`), in two on the torus f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,7 @@ def weak_errors(
             sde=pack(model.value),
             error=pack(model.value - sgd.value),
             accuracy=pack(model.accuracy + sgd.accuracy),
-            conventions=sde.conventions(),
+            conventions=_stated(sde.conventions(), law),
         )
     return results
 
@@ -197,6 +197,11 @@ class _Packer:
 
     def __call__(self, values: np.ndarray) -> Numbers:
         return {name: float(row[0]) if self.single else row for name, row in zip(self.names, values, strict=True)}
+
+
+def _stated(conventions: Conventions, law: Law | None) -> Conventions:
+    """The conventions with the law that SGD drew from, where it was given."""
+    return conventions if law is None else replace(conventions, sampling=f"{law}, covariance of: {conventions.sampling}")
 
 
 def _made(model: Model, noise: Noise, eta: float) -> SDE:
