@@ -6,6 +6,7 @@ that the numbers a block consumes from its stream depend on nothing outside it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -129,12 +130,36 @@ def _retire(state: State, before: Tensor, code: Tensor, live: Tensor, full: Tens
     return state.take(keep), live[keep]
 
 
+class _Threads:
+    """How many threads of this process are inside :func:`one_thread`, and the number that the first of them found."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before = 1
+
+
+_threads = _Threads()
+_here = threading.local()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra on one thread: results differ with the number of threads, and blocks are the parallelism."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Linear algebra on one thread: results differ with the number of threads, and blocks are the parallelism.
+
+    The number belongs to the calling thread for some of torch's libraries and to the process for others (MKL). Where blocks run on several threads
+    of a process the last one out restores it; a thread that left earlier keeps 1 and remembers what it had.
+    """
+    with _threads.lock:
+        if _threads.inside == 0:
+            _threads.before = getattr(_here, "before", None) or torch.get_num_threads()
+        _threads.inside += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _threads.lock:
+            _threads.inside -= 1
+            _here.before = _threads.before if _threads.inside else None
+            if _threads.inside == 0:
+                torch.set_num_threads(_threads.before)
