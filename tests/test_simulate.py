@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Generator, Tensor
 import sgdsde as sg
 from sgdsde.kernel import Kernel, State
 from sgdsde.kernels import SGD, EulerMaruyama, Heun, ShuffledSGD
+from sgdsde.loop import one_thread
 from sgdsde.stats import check_covariance, check_mean
 from sgdsde.types import DomainError, Status
 
@@ -272,6 +274,39 @@ def test_runs_use_one_thread_and_give_the_others_back() -> None:
     finally:
         torch.set_num_threads(1)
     assert seen[-1] == 1
+
+
+def test_threads_that_run_blocks_together_give_the_threads_back_when_the_last_is_done() -> None:
+    """One that leaves early must not hand several threads to the linear algebra of one that still works, nor leave 1 behind for good."""
+    torch.set_num_threads(2)
+    try:
+        early, late, seen = threading.Event(), threading.Event(), {}
+
+        def first() -> None:
+            with one_thread():
+                early.set()
+                late.wait()
+
+        def second() -> None:
+            early.wait()
+            with one_thread():
+                late.set()
+                one.join()
+                seen["while another left"] = torch.get_num_threads()
+
+        def later() -> None:
+            seen["afterwards"] = torch.get_num_threads()
+
+        one, two = threading.Thread(target=first), threading.Thread(target=second)
+        for group in ((one, two), (threading.Thread(target=later),)):
+            for thread in group:
+                thread.start()
+            for thread in group:
+                thread.join()
+        assert seen == {"while another left": 1, "afterwards": 2}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 class Terminal(io.StringIO):
