@@ -1,7 +1,13 @@
 """Exact answers without Monte Carlo: what simulations and claims are held against. Each refuses, with a reason, where it is not accurate."""
 
 from sgdsde.oracles.closed_forms import euler_inflation, heun_inflation, momentum_variance_ratio, stationary_variance_ratio, svag_variance_ratio
+from sgdsde.oracles.escape_theory import eyring_kramers, overshoot_factor, saddle_exit, saddle_steps, saddle_time
 from sgdsde.oracles.evolution import kernel_moments, sde_moments, sgd_moments
+from sgdsde.oracles.exit_chain import sgd_mean_exit
+from sgdsde.oracles.exit_law import ExitLaw
+from sgdsde.oracles.exit_sde import sde_mean_exit
+from sgdsde.oracles.exit_skeleton import skeleton_mean_exit
+from sgdsde.oracles.exponents import linear_exponent, sde_exponent, sgd_exponent
 from sgdsde.oracles.laws import ExponentialLaw, GaussianLaw, Law, TwoPointLaw
 from sgdsde.oracles.lyapunov import discrete_lyapunov
 from sgdsde.oracles.moments import Moments
@@ -11,6 +17,7 @@ from sgdsde.oracles.stationary import momentum_stationary_moments, stationary_co
 from sgdsde.oracles.weak_error import WeakError, sde_expectations, sgd_expectations, weak_error, weak_errors
 
 __all__ = [
+    "ExitLaw",
     "ExponentialLaw",
     "GaussianLaw",
     "Law",
@@ -19,18 +26,29 @@ __all__ = [
     "WeakError",
     "discrete_lyapunov",
     "euler_inflation",
+    "eyring_kramers",
     "heun_inflation",
     "kernel_moments",
+    "linear_exponent",
     "mean_square_growth",
     "mean_square_threshold",
     "momentum_stationary_moments",
     "momentum_variance_ratio",
+    "overshoot_factor",
+    "saddle_exit",
+    "saddle_steps",
+    "saddle_time",
     "sde_expectations",
+    "sde_exponent",
+    "sde_mean_exit",
     "sde_moments",
     "sgd_expectations",
+    "sgd_exponent",
+    "sgd_mean_exit",
     "sgd_moments",
     "shuffled_sgd_moments",
     "shuffled_stationary_covariance",
+    "skeleton_mean_exit",
     "stationary_covariance",
     "stationary_moments",
     "stationary_variance_ratio",
