@@ -17,7 +17,7 @@ from sgdsde.measurement import Measured, exactly
 from sgdsde.noise import Noise
 from sgdsde.noises import Gaussian
 from sgdsde.objectives import PeriodicWell
-from sgdsde.oracles.weak_error import TORUS_FUNCTIONS, weak_errors
+from sgdsde.oracles.weak_error import LINE_FUNCTIONS, TORUS_FUNCTIONS, weak_errors
 from sgdsde.order import OrderFit, measure_orders
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.sdes import HASME, HASME3, SME1, SME2, SME3, SPF, GradientFlow
@@ -42,6 +42,26 @@ def _swirl(theta: torch.Tensor) -> torch.Tensor:
 def torus_noise(amplitude: float, coupling: float) -> Noise:
     """The problem on the torus."""
     return Gaussian(PeriodicWell(2, amplitude=amplitude, coupling=coupling), _swirl)
+
+
+def _cube(x: torch.Tensor) -> torch.Tensor:
+    return x[:, 0] ** 3
+
+
+def _sine_twice(x: torch.Tensor) -> torch.Tensor:
+    return torch.sin(2 * x[:, 0])
+
+
+def _cosine_twice(x: torch.Tensor) -> torch.Tensor:
+    return torch.cos(2 * x[:, 0])
+
+
+def _tanh(x: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(x[:, 0])
+
+
+#: enough that a worst error is not small because a few errors happen to change sign
+MANY = {**LINE_FUNCTIONS, "x³": _cube, "sin 2x": _sine_twice, "cos 2x": _cosine_twice, "tanh x": _tanh}
 
 
 def orders(*, seed: int, level: float, problems: Mapping[str, Mapping[str, Any]]) -> Measured:
@@ -78,7 +98,7 @@ def smoothness(*, seed: int, level: float, problems: Mapping[str, Mapping[str, f
         worst: dict[str, list[Estimate]] = {model: [] for model in models}
         for curvature in curvatures:
             noise = line_noise(curvature, problem["amplitude"], problem["sigma"])
-            for model, result in weak_errors(models, noise, eta=eta, theta0=problem["start"], horizon=horizon).items():
+            for model, result in weak_errors(models, noise, eta=eta, theta0=problem["start"], horizon=horizon, functions=MANY).items():
                 function = max(result.error, key=lambda f: abs(result.error[f]))
                 worst[model].append(exactly(abs(result.error[function]), result.accuracy[function]))
         for i, curvature in enumerate(curvatures[1:], start=1):
