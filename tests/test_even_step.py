@@ -9,7 +9,7 @@ import torch
 
 import sgdsde as sg
 from sgdsde.sdes.functions import even_ell, even_phi_pair, phi_pair
-from sgdsde.sdes.positivity import even_step_correlation_bound
+from sgdsde.sdes.positivity import defect, even_step_correlation_bound
 from sgdsde.types import DomainError, InputError, tallying
 
 T64 = torch.float64
@@ -146,6 +146,20 @@ def test_positivity_boundary_in_two_dimensions() -> None:
         sg.sdes.EvenStepHASME(problem(x, correlation=bound * (1 + 1e-6)), ETA, psd="project").check(origin)
     assert float(even_step_correlation_bound(0.4, 1.6)) > 1
     assert float(even_step_correlation_bound(0.5, 3.0)) == math.inf or float(even_step_correlation_bound(0.5, 3.0)) > 1e10
+
+
+def test_low_rank_leaves_no_positive_q() -> None:
+    """d = 10, 500 draws each: rank 4 < d/2 never (a theorem); rank 8 sometimes where signs of m are mixed, never where they are equal."""
+    g = torch.Generator().manual_seed(0)
+
+    def share(low: float, rank: int) -> float:
+        x = low + (2.5 - low) * torch.rand(500, 10, generator=g, dtype=T64)
+        G = torch.randn(500, 10, rank, generator=g, dtype=T64)
+        return float((defect(G @ G.transpose(1, 2) * even_phi_pair(x)) == 0).to(T64).mean())
+
+    assert share(0.1, 4) == 0
+    assert 0.05 < share(0.1, 8) < 0.3
+    assert share(1.1, 8) == 0
 
 
 def growth_per_step(sde: sg.SDE) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from symbols import logarithm, one_step
+from symbols import logarithm, one_step, product
 
 import sgdsde as sg
 
@@ -94,6 +94,20 @@ def test_skewed_noise_stops_every_sde_at_order_two() -> None:
     kappa = sp.Function("kappa")(X)
     L = logarithm(one_step({1: -P * F1.diff(X), 2: S1 * P**2 / 2, 3: kappa * P**3 / 6}, 3), [X], [P])
     assert sp.expand(L[3].coeff(P, 3) - kappa / 6) == 0
+
+
+def test_fixed_temperature_generator_and_its_commutator() -> None:
+    """Σ = 2T/η: 𝓑 = −½Hg·∂ + T H:∂∂ + (T/2)∇Δf·∂ = −½Hg·∂ + ½[𝓐, g·∂] in two dimensions: SME-2 keeps the spectrum, HA-SME does not."""
+    f, T = sp.Function("f")(X, Y), sp.Symbol("T")
+    g, p, H = sp.Matrix([f.diff(X), f.diff(Y)]), sp.Matrix([P, R]), sp.hessian(sp.Function("f")(X, Y), (X, Y))
+    laplacian = f.diff(X, 2) + f.diff(Y, 2)
+    A = sp.expand(-p.dot(g) + T * p.dot(p))
+    B = logarithm(one_step({1: A}, 2), [X, Y], [P, R])[2]
+    slope = sp.Matrix([laplacian.diff(X), laplacian.diff(Y)])
+    assert sp.expand(B - (-p.dot(H * g) / 2 + T * (p.T * H * p)[0] + T / 2 * p.dot(slope))) == 0
+    shift = p.dot(g)
+    commutator = product(A, shift, [X, Y], [P, R]) - product(shift, A, [X, Y], [P, R])
+    assert sp.expand(B + p.dot(H * g) / 2 - commutator / 2) == 0
 
 
 def test_scalar_functions_of_the_hessian_aware_models() -> None:
