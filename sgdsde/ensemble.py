@@ -83,6 +83,17 @@ def begin(kernel: Kernel, piece: Any, paths: int, *, seed: int, purpose: str, bl
     return kernel.expand(theta.clone()), generator
 
 
+def checked_block_size(block_size: int) -> int:
+    """The block size as an int.
+
+    Raises:
+        InputError: it is no integer ≥ 1.
+    """
+    if isinstance(block_size, bool) or int(block_size) != block_size or block_size < 1:
+        raise InputError(f"block_size = {block_size!r}; wanted an integer ≥ 1, or None.")
+    return int(block_size)
+
+
 def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], executor: Executor | None, done: Callable[[Job, Result], Any]) -> list[Result]:
     """``function`` of every job, in the order of the jobs; ``done(job, result)`` is told as each one ends."""
     if executor is None:

@@ -122,10 +122,10 @@ def _failures(before: Tensor, after: Tensor, tally: Tally) -> Tensor | None:
 def _retire(state: State, before: Tensor, code: Tensor, live: Tensor, full: Tensor, status: Tensor, status_tick: Tensor, k: int) -> tuple[State, Tensor]:
     """Take finished paths out of the block: NaN where diverged, the last good point where out of domain, the present one where exited."""
     gone = code > 0
-    points = torch.where((code == int(Status.OUT_OF_DOMAIN))[:, None], before, state.theta)
-    points = torch.where((code == int(Status.DIVERGED))[:, None], torch.nan, points)
-    index = live[gone]
-    full[index], status[index], status_tick[index] = points[gone], code[gone], k
+    index, code = live[gone], code[gone]
+    points = torch.where((code == int(Status.OUT_OF_DOMAIN))[:, None], before[gone], state.theta[gone])
+    points[code == int(Status.DIVERGED)] = torch.nan
+    full[index], status[index], status_tick[index] = points, code, k
     keep = torch.nonzero(~gone)[:, 0]
     return state.take(keep), live[keep]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sgdsde.ensemble import Start, StartPoints, begin, enough_memory, run_jobs, start_points
+from sgdsde.ensemble import Start, StartPoints, begin, checked_block_size, enough_memory, run_jobs, start_points
 from sgdsde.kernel import Kernel
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
 from sgdsde.rng import seed_sequence
@@ -63,7 +63,7 @@ def simulate(
     start = start_points(kernel, theta0, paths)
     observe = dict(observe or {})
     seed_sequence(seed, "simulate")  # refuses a seed that no block could use
-    size = default_block_size(kernel) if block_size is None else _checked_block_size(block_size)
+    size = default_block_size(kernel) if block_size is None else checked_block_size(block_size)
     if keep_states:
         enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
     known = start.check(kernel)
@@ -147,12 +147,6 @@ def _refuse_functions(observe: Mapping[str, Callable[[Tensor], Tensor]], stop: C
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != (points.shape[0],):
             got = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
             raise InputError(f"stop returned {got} for {points.shape[0]} points; wanted torch.bool [paths].")
-
-
-def _checked_block_size(block_size: int) -> int:
-    if isinstance(block_size, bool) or int(block_size) != block_size or block_size < 1:
-        raise InputError(f"block_size = {block_size!r}; wanted an integer ≥ 1, or None.")
-    return int(block_size)
 
 
 def _collect(kernel: Kernel, start: StartPoints, times: _Times, blocks: list[_Block], tally: Tally, recipe: dict[str, Any]) -> Trajectory:
