@@ -14,6 +14,7 @@ from sgdsde.oracles.moments import Moments
 from sgdsde.oracles.shuffled import shuffled_sgd_moments, shuffled_stationary_covariance
 from sgdsde.oracles.stability import mean_square_growth, mean_square_threshold
 from sgdsde.oracles.stationary import momentum_stationary_moments, stationary_covariance, stationary_moments
+from sgdsde.oracles.tail_index import kesten_index
 from sgdsde.oracles.weak_error import WeakError, sde_expectations, sgd_expectations, weak_error, weak_errors
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "eyring_kramers",
     "heun_inflation",
     "kernel_moments",
+    "kesten_index",
     "linear_exponent",
     "mean_square_growth",
     "mean_square_threshold",
