@@ -21,7 +21,7 @@ ORDER = [
     "objective", "calculus", "objectives", "data",
     "noise", "noises", "curvature",
     "sde", "sdes", "kernel", "kernels",
-    "region", "regions", "oracles", "trajectory", "loop", "ensemble", "simulate",
+    "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
     "exits", "comparison", "compare", "order", "atlas",
     "training", "bounds",
     "store", "runs", "zone", "measurement", "claim", "measurements", "claims", "ledger",
