@@ -12,7 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("objectives", "noises", "sdes", "kernels", "oracles", "calculus", "claims", "data", "plots", "regions", "rng", "stats", "types", "order")
+_MODULES = ("objectives", "noises", "sdes", "kernels", "oracles", "calculus", "claims", "curvature", "data", "plots", "regions", "rng", "stats", "types", "order")
 _NAMES = {
     "Objective": "objective",
     "Facts": "objective",

@@ -1,0 +1,121 @@
+"""Symmetric linear operators on parameter space: everything about curvature is computed through products.
+
+``operator @ v`` takes a vector ``[dim]`` or a block ``[dim, k]``; blocks go through in chunks of columns. Spectra, traces, overlaps and densities use
+nothing else, so they serve the Hessian, the Gauss–Newton matrix and the gradient covariance alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import scipy.sparse.linalg
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sgdsde.types import InputError
+
+#: bytes that a dense matrix may take
+DENSE_BYTES = 2 * 2**30
+
+
+class Operator(ABC):
+    """A symmetric ``[dim, dim]`` operator. ``label`` says what it is and at which mode and data."""
+
+    dim: int
+    dtype: torch.dtype
+    device: torch.device
+    label: str = ""
+    #: columns that one call of ``apply`` takes
+    chunk: int = 32
+
+    @abstractmethod
+    def apply(self, block: Float[Tensor, "dim k"]) -> Float[Tensor, "dim k"]:
+        """The products with k ≤ ``chunk`` columns."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(dim, dim)."""
+        return (self.dim, self.dim)
+
+    def __matmul__(self, other: Tensor) -> Tensor:
+        """Products with a vector ``[dim]`` or a block ``[dim, k]``.
+
+        Raises:
+            InputError: another shape.
+        """
+        if other.ndim not in (1, 2) or other.shape[0] != self.dim:
+            raise InputError(f"{self.label or type(self).__name__} is [{self.dim}, {self.dim}]; it cannot multiply shape {tuple(other.shape)}.")
+        if other.ndim == 1:
+            return self.apply(other[:, None])[:, 0]
+        return torch.cat([self.apply(part) for part in other.split(self.chunk, dim=1)], 1)
+
+    def dense(self) -> Float[Tensor, "dim dim"]:
+        """The matrix.
+
+        Raises:
+            InputError: it would take more than ``DENSE_BYTES``.
+        """
+        needed = self.dim**2 * torch.finfo(self.dtype).bits // 8
+        if needed > DENSE_BYTES:
+            raise InputError(f"A dense [{self.dim}, {self.dim}] matrix takes {needed / 2**30:.1f} GiB; use products (eigsh, spectral_density).")
+        matrix = self @ torch.eye(self.dim, dtype=self.dtype, device=self.device)
+        return (matrix + matrix.T) / 2
+
+    def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
+        """The same operator for scipy, on NumPy arrays."""
+
+        def products(block: object) -> object:
+            return (self @ torch.as_tensor(block, dtype=self.dtype, device=self.device)).cpu().numpy()
+
+        numpy_dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
+        return scipy.sparse.linalg.LinearOperator(self.shape, matvec=products, matmat=products, rmatvec=products, dtype=numpy_dtype)
+
+    def __sub__(self, other: Operator) -> Operator:
+        """The difference of two operators on one space."""
+        return Difference(self, other)
+
+
+class Difference(Operator):
+    """A − B."""
+
+    def __init__(self, a: Operator, b: Operator) -> None:
+        if a.dim != b.dim:
+            raise InputError(f"Operators of dimensions {a.dim} and {b.dim} have no difference.")
+        self.a, self.b = a, b
+        self.dim, self.dtype, self.device = a.dim, a.dtype, a.device
+        self.chunk = min(a.chunk, b.chunk)
+        self.label = f"{a.label} − {b.label}"
+
+    def apply(self, block: Tensor) -> Tensor:
+        return self.a @ block - self.b @ block
+
+
+class Matrix(Operator):
+    """A dense symmetric matrix as an operator."""
+
+    def __init__(self, matrix: Float[Tensor, "dim dim"], label: str = "matrix") -> None:
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise InputError(f"matrix has shape {tuple(matrix.shape)}; wanted [dim, dim].")
+        self.matrix, self.label = matrix, label
+        self.dim, self.dtype, self.device = matrix.shape[0], matrix.dtype, matrix.device
+
+    def apply(self, block: Tensor) -> Tensor:
+        return self.matrix @ block
+
+
+class Block(Operator):
+    """The principal block of an operator on a range of parameters (a layer)."""
+
+    def __init__(self, whole: Operator, part: slice) -> None:
+        start, stop, _ = part.indices(whole.dim)
+        if stop <= start:
+            raise InputError(f"The block {part} of an operator of dimension {whole.dim} is empty.")
+        self.whole, self.start, self.stop = whole, start, stop
+        self.dim, self.dtype, self.device, self.chunk = stop - start, whole.dtype, whole.device, whole.chunk
+        self.label = f"{whole.label}[{start}:{stop}]"
+
+    def apply(self, block: Tensor) -> Tensor:
+        padded = block.new_zeros(self.whole.dim, block.shape[1])
+        padded[self.start : self.stop] = block
+        return (self.whole @ padded)[self.start : self.stop]
