@@ -110,6 +110,21 @@ def test_class_brings_examples(cls: Any) -> None:
     assert cls.examples()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kernel", LINEAR)
+def test_law_on_the_gpu_is_the_same(kernel: Kernel) -> None:
+    """Start points on the device put the run there: its mean and covariance are those of the CPU's exact law (false alarm 1e-6)."""
+    law = law_of(kernel)
+    assert law is not None
+    run = sg.simulate(kernel, start(kernel).cuda(), horizon=5 * kernel.tick, paths=PATHS, seed=17)
+    assert run.states.is_cuda
+    assert run.conventions.device.startswith("cuda")
+    mean, covariance = moments(law[0], 5 * law[1], start(kernel).numpy())
+    check_mean(run.states[0], mean)
+    check_covariance(run.states[0], covariance)
+
+
 def test_every_integrator_is_held_against_exact_moments() -> None:
     held = {type(p.values[0]) for p in LINEAR}
     integrators = {cls for cls in classes(sg.kernels, Kernel) if issubclass(cls, Integrator | sg.kernels.TorchSDE)}
