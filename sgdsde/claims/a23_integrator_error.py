@@ -24,7 +24,7 @@ class IntegratorError(Claim):
     title = "The integrator's error can swamp the model's"
     statement = (
         "Integrated by Euler–Maruyama with n steps a tick, HA-SME's stationary variance is too large by the factor 1/(1 − |log(1−x)|/(2n)): at x = .9 by 40, "
-        "7.8 and 1.8 % for n = 4, 16, 64. With one step a tick SME-1 shows no error at all (it is SGD then) and HA-SME does: the ranking of the two is reversed."
+        "7.8 and 1.8 % for n = 4, 16, 64. With one step a tick SME-1 shows no error (it is SGD then) and HA-SME does: the ranking of the two is reversed."
     )
     citations = (
         Citation("2405.18373v3", "simulations of HA-SME"),
