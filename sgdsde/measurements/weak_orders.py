@@ -60,6 +60,8 @@ def _tanh(x: torch.Tensor) -> torch.Tensor:
     return torch.tanh(x[:, 0])
 
 
+#: x = ηλ at which the dependence on λ is read
+RANGE = (0.1, 0.2, 0.4, 0.8)
 #: enough that a worst error is not small because a few errors happen to change sign
 MANY = {**LINE_FUNCTIONS, "x³": _cube, "sin 2x": _sine_twice, "cos 2x": _cosine_twice, "tanh x": _tanh}
 
@@ -87,29 +89,43 @@ def orders(*, seed: int, level: float, problems: Mapping[str, Mapping[str, Any]]
     return Measured(estimates, panels=tuple(panels), notes=tuple(notes), conventions="weak errors by deterministic oracles, float64, Gaussian noise")
 
 
-def smoothness(*, seed: int, level: float, problems: Mapping[str, Mapping[str, float]], curvatures: Sequence[float], eta: float, horizon: float) -> Measured:
-    """How the worst error over the test functions depends on the curvature λ, between two models: ``problem/model:rival/λ`` is the model's error over
-    its error at the smallest λ, divided by the same for the rival. Drawn: the errors themselves.
+def smoothness(*, seed: int, level: float, problems: Mapping[str, Mapping[str, float]], etas: Sequence[float], horizon: float) -> Measured:
+    """How the worst error over the test functions depends on the curvature λ = x/η, x in :data:`RANGE`: its exponent γ is the least-squares slope of
+    log error in log λ. ``problem/η/model:rival`` is γ of the model minus γ of the rival; ``problem/η/model`` is γ.
     """
-    models = {name: MODELS[name] for name in ("SME1", "SME2", "SPF", "HASME", "HASME3")}
+    models = {name: MODELS[name] for name in ("SME1", "SME2", "SPF", "HASME")}
     estimates: dict[str, Estimate] = {}
     panels = []
     for name, problem in problems.items():
-        worst: dict[str, list[Estimate]] = {model: [] for model in models}
-        for curvature in curvatures:
-            noise = line_noise(curvature, problem["amplitude"], problem["sigma"])
-            for model, result in weak_errors(models, noise, eta=eta, theta0=problem["start"], horizon=horizon, functions=MANY).items():
-                function = max(result.error, key=lambda f: abs(result.error[f]))
-                worst[model].append(exactly(abs(result.error[function]), result.accuracy[function]))
-        for i, curvature in enumerate(curvatures[1:], start=1):
+        for eta in etas:
+            curvatures = [x / eta for x in RANGE]
+            worst: dict[str, list[Estimate]] = {model: [] for model in models}
+            for curvature in curvatures:
+                noise = line_noise(curvature, problem["amplitude"], problem["sigma"])
+                for model, result in weak_errors(models, noise, eta=eta, theta0=problem["start"], horizon=horizon, functions=MANY).items():
+                    function = max(result.error, key=lambda f: abs(result.error[f]))
+                    worst[model].append(exactly(abs(result.error[function]), result.accuracy[function]))
+            exponents = {model: _exponent(curvatures, numbers) for model, numbers in worst.items()}
             for model, rival in (("HASME", "SME2"), ("HASME", "SPF"), ("SME2", "SPF")):
-                growth = [quotient(worst[m][i], worst[m][0]) for m in (model, rival)]
-                estimates[f"{name}/{model}:{rival}/{curvature}"] = quotient(*growth)
-        series = tuple(
-            Series(m, NAMES[m], np.asarray(curvatures, dtype=float), np.array([e.value for e in numbers]), kind="band") for m, numbers in worst.items()
-        )
-        panels.append(Panel(f"Worst weak error, {name}", "curvature λ", "|E φ(X) − E φ(θ)|", series, log="xy"))
-    return Measured(estimates, panels=tuple(panels), conventions=f"eta = {eta}, horizon = {horizon}, deterministic oracle on the line, Gaussian noise")
+                a, b = exponents[model], exponents[rival]
+                estimates[f"{name}/{eta}/{model}:{rival}"] = Estimate(a.value - b.value, 0.0, 0, a.low - b.high, a.high - b.low)
+            estimates |= {f"{name}/{eta}/{model}": exponent for model, exponent in exponents.items()}
+            if eta == etas[0]:
+                x = np.array(curvatures)
+                series = tuple(Series(model, NAMES[model], x, np.array([e.value for e in numbers]), kind="band") for model, numbers in worst.items())
+                panels.append(Panel(f"Worst weak error at η = {eta}, {name}", "curvature λ", "|E φ(X) − E φ(θ)|", series, log="xy"))
+    return Measured(
+        estimates, panels=tuple(panels), conventions=f"horizon = {horizon}, {len(MANY)} test functions, deterministic oracle on the line, Gaussian noise"
+    )
+
+
+def _exponent(curvatures: Sequence[float], errors: Sequence[Estimate]) -> Estimate:
+    """The least-squares slope of log error in log curvature, with the interval that the errors' accuracies leave."""
+    log = np.log(np.asarray(curvatures))
+    weights = (log - log.mean()) / ((log - log.mean()) ** 2).sum()
+    value = float(weights @ np.log([e.value for e in errors]))
+    half = float(np.abs(weights) @ np.array([math.log(e.value / e.low) if e.low > 0 else math.inf for e in errors]))
+    return Estimate(value, 0.0, 0, value - half, value + half)
 
 
 def contest(*, seed: int, level: float, problems: Mapping[str, Mapping[str, float]], function: str) -> Measured:
