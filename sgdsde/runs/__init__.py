@@ -23,7 +23,7 @@ _NAMES = {
     "Watcher": "policy",
     "Stop": "signals",
     "listening": "signals",
-    "workers_of": "workers",
+    "workers_of": "executors",
     "WorkersLost": "workers",
 }
 __all__ = list(_NAMES)

@@ -17,13 +17,14 @@ from pathlib import Path
 from sgdsde.runs import config_file
 from sgdsde.runs.arguments import OPTIONS, Arguments, parse
 from sgdsde.runs.config import resolve, settings
+from sgdsde.runs.executors import workers_of
 from sgdsde.runs.listing import describe, folder_of_studies, load
 from sgdsde.runs.one import Ended, Run, carry_out
 from sgdsde.runs.policy import Policy
 from sgdsde.runs.results import show
 from sgdsde.runs.signals import Stop, listening
 from sgdsde.runs.study import Study
-from sgdsde.runs.workers import Threads, Workers, WorkersLost, workers_of
+from sgdsde.runs.workers import Threads, Workers, WorkersLost
 from sgdsde.store import FolderBusy, StorageError
 from sgdsde.types import InputError, SgdsdeError, suggest
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sgdsde.runs.reducers import Histogram, Moments
+from sgdsde.runs.results import Merged
 from sgdsde.store.files import in_words, sync_folder
 from sgdsde.types import InputError
 
-if TYPE_CHECKING:
-    from sgdsde.runs.reading import StoredRun
 
-
-def dataset(run: StoredRun) -> Any:
+def dataset(merged: Merged, cells: Sequence[str], attributes: Mapping[str, Any]) -> Any:
     """For each reducer NAME: NAME_mean, NAME_mean_stderr, NAME_variance, NAME_variance_stderr, NAME_paths, NAME_lost, or NAME_counts with NAME_edge.
 
     Cells without a block yet are NaN (zero paths).
@@ -30,9 +28,8 @@ def dataset(run: StoredRun) -> Any:
         import xarray
     except ImportError as missing:
         raise ImportError("to_xarray needs xarray: pip install 'sgdsde[io]'.") from missing
-    merged, cells = run.merged(), list(run.layout.cells)
     variables: dict[str, Any] = {}
-    coordinates: dict[str, Any] = {"cell": cells}
+    coordinates: dict[str, Any] = {"cell": list(cells)}
     for name in sorted({name for parts in merged.values() for name in parts}):
         parts = [merged.get(cell, {}).get(name) for cell in cells]
         try:
@@ -42,24 +39,16 @@ def dataset(run: StoredRun) -> Any:
                 variables |= _histograms(name, parts, coordinates)
         except (ValueError, AttributeError) as error:
             raise InputError(f"{name!r} differs in kind or shape between cells and cannot stand in one variable ({error}).") from None
-    attributes = {
-        "study": run.study,
-        "identity": run.identity,
-        "conventions": run.conventions,
-        "config": json.dumps(run.config),
-        "blocks": f"{run.done} of {run.total}",
-    }
-    return xarray.Dataset(variables, coords=coordinates, attrs=attributes)
+    return xarray.Dataset(variables, coords=coordinates, attrs=dict(attributes))
 
 
-def write_netcdf(run: StoredRun, path: Path) -> None:
-    """The dataset as netCDF-4, whole or not at all.
+def write_netcdf(content: Any, path: Path) -> None:
+    """A dataset as netCDF-4, whole or not at all.
 
     Raises:
-        ImportError: xarray or h5netcdf is not installed.
+        ImportError: h5netcdf or h5py is not installed.
         StorageError: the file cannot be written.
     """
-    content = dataset(run)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with in_words(path, "write"):
         content.to_netcdf(temporary, engine="h5netcdf")

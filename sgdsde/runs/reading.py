@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sgdsde.runs import sessions
+from sgdsde.runs.export import dataset, write_netcdf
 from sgdsde.runs.results import MERGED, RESULT, Merged, merge
 from sgdsde.runs.study import Layout, key_of
 from sgdsde.store import DamagedChunk, Tree, decode, is_held, read_checked, read_manifest, read_recipe
@@ -115,15 +116,12 @@ class StoredRun:
 
     def to_xarray(self) -> Any:
         """What is stored so far as an ``xarray.Dataset`` over cells, see :func:`sgdsde.runs.export.dataset`."""
-        from sgdsde.runs.export import dataset
-
-        return dataset(self)
+        facts = {"study": self.study, "identity": self.identity, "conventions": self.conventions, "config": json.dumps(self.config)}
+        return dataset(self.merged(), self.layout.cells, facts | {"blocks": f"{self.done} of {self.total}"})
 
     def to_netcdf(self, path: Path) -> None:
-        """The same as a netCDF file (needs xarray and h5netcdf: ``pip install 'sgdsde[io]'``)."""
-        from sgdsde.runs.export import write_netcdf
-
-        write_netcdf(self, path)
+        """The same as a netCDF file (needs xarray, h5netcdf and h5py: ``pip install 'sgdsde[io]'``)."""
+        write_netcdf(self.to_xarray(), Path(path))
 
     def __str__(self) -> str:
         return f"{self.study} {self.identity}: {self.state}, {self.done} of {self.total} blocks; {self.conventions}"

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from sgdsde.runs.threads import born_single_threaded
-from sgdsde.types import InputError, SgdsdeError
+from sgdsde.types import SgdsdeError
 
 
 class WorkersLost(SgdsdeError):
@@ -161,34 +161,6 @@ def prepare_worker(counter: Any, arrivals: Any, gpus: Sequence[int]) -> None:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def workers_of(text: str, *, gpus: Sequence[int] = ()) -> Workers:
-    """The workers that ``--executor`` names: serial, thread[:N], process[:N], dask[:N], dask://ADDRESS.
-
-    Raises:
-        InputError: the text names none, or Dask is not installed or not there.
-    """
-    kind, _, rest = text.partition(":")
-    if kind == "dask":
-        from sgdsde.runs.cluster import Cluster
-
-        return Cluster(rest.removeprefix("//")) if rest.startswith("//") else Cluster(None, count=_count(rest, text))
-    if kind == "serial" and not rest:
-        return Serial()
-    if kind == "thread":
-        return Threads(_count(rest, text))
-    if kind == "process":
-        return Processes(_count(rest, text), gpus=gpus)
-    raise InputError(f"--executor {text[:80]!r}; wanted serial, thread:N, process:N, dask:N (a cluster on this machine) or dask://ADDRESS:PORT.")
-
-
-def _count(text: str, whole: str) -> int:
-    if not text:
-        return cores()
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 5 and int(text) >= 1):
-        raise InputError(f"--executor {whole[:80]!r}: wanted a number of workers ≥ 1 after the colon.")
-    return int(text)
 
 
 def _die_with_parent() -> None:
