@@ -25,10 +25,12 @@ sgdsde: which SDE describes your SGD, how well, and where it breaks.
 
   sgdsde verify            check the ledger of claims, write report/report.html
   sgdsde verify --help     its options
+  sgdsde run --help        studies: long runs that can be killed and resumed
   sgdsde list claims       what is claimed; also models, objectives, noises,
                            kernels
   sgdsde info              versions, device, threads, conventions
 """
+STUDIES = "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run --help)."
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Verify:
 
 @dataclass(frozen=True)
 class List:
-    """List claims, models, objectives, noises or kernels."""
+    """List claims, models, objectives, noises, kernels or experiments."""
 
-    kind: Annotated[tyro.conf.Positional[Literal["claims", "models", "objectives", "noises", "kernels"]], tyro.conf.arg(name="kind")]
+    kind: Annotated[tyro.conf.Positional[Literal["claims", "models", "objectives", "noises", "kernels", "experiments"]], tyro.conf.arg(name="kind")]
     """what to list"""
 
 
@@ -74,8 +76,14 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments:
         print(WELCOME, end="")
         return 0
+    if arguments[0] == "run":  # what follows are the study's own settings: the run reads its words itself
+        from sgdsde.runs import main_run
+
+        return main_run(arguments[1:])
     try:
-        command: Verify | List | Info = tyro.cli(Verify | List | Info, prog="sgdsde", args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,))
+        command: Verify | List | Info = tyro.cli(
+            Verify | List | Info, prog="sgdsde", description=STUDIES, args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,)
+        )
     except SystemExit as stop:  # tyro has printed help (0) or what was wrong with the arguments (2)
         return int(stop.code or 0)
     match command:
@@ -88,9 +96,19 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _list(kind: str) -> int:
-    from sgdsde.listing import listing
+    from sgdsde.listing import Item, listing
 
-    items = listing(kind)
+    if kind == "experiments":
+        from sgdsde.runs.listing import describe, folder_of_studies
+        from sgdsde.types import InputError
+
+        try:
+            items = [Item(name, text) for name, text in describe(folder_of_studies()).items()]
+        except InputError as error:
+            print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+            return 2
+    else:
+        items = listing(kind)
     indent = max((len(item.name) for item in items), default=0) + 2
     for item in items:
         print(textwrap.fill(item.text, WIDTH, initial_indent=item.name.ljust(indent), subsequent_indent=" " * indent))
