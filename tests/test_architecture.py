@@ -17,12 +17,12 @@ FILES = sorted(ROOT.rglob("*.py"))
 # fmt: off
 #: a module imports only from what stands before it; a folder's files also from each other, without cycles
 ORDER = [
-    "types", "rng", "stats", "plots",
+    "types", "rng", "stats", "survival", "power", "plots",
     "objective", "calculus", "objectives", "data",
     "noise", "noises", "curvature",
     "sde", "sdes", "kernel", "kernels",
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
-    "exits", "comparison", "compare", "order", "atlas",
+    "forecast", "quasi_stationary", "exit_result", "exits", "comparison", "compare", "order", "atlas",
     "training", "bounds",
     "store", "runs", "zone", "measurement", "claim", "measurements", "claims", "ledger",
     "report", "listing", "cli", "__main__",
