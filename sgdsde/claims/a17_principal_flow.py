@@ -25,7 +25,7 @@ class PrincipalFlowIsGD(Claim):
         "On a quadratic the principal flow passes through gradient descent's iterates at t = kη. Past ηλ = 1 its logarithm is complex: real at the iterates, "
         "not real between them, and not offered as a real model. Past ηλ = 2 it is unstable, as gradient descent is and gradient flow is not."
     )
-    citations = (Citation("2302.01952v2", "principal flow: exactness on quadratics, and the role of ηλ = 1 and 2"),)
+    citations = (Citation("2302.01952v3", "principal flow: exactness on quadratics, and the role of ηλ = 1 and 2"),)
     conditions = (Condition("quadratic, no noise, ηλ ≠ 1", "by construction"),)
     not_shown = "Objectives that are not quadratic, where the principal flow keeps only the terms of gradient descent that hold powers of the Hessian."
     size_name = "dimension"
