@@ -12,8 +12,27 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("objectives", "noises", "sdes", "kernels", "oracles", "calculus", "claims", "curvature", "data", "plots", "regions", "rng", "stats", "types", "order")
+_MODULES = (
+    "objectives",
+    "noises",
+    "sdes",
+    "kernels",
+    "monitors",
+    "oracles",
+    "calculus",
+    "claims",
+    "curvature",
+    "data",
+    "plots",
+    "regions",
+    "rng",
+    "stats",
+    "types",
+    "order",
+)
 _NAMES = {
+    "expected_exit": "forecast",
+    "QuasiStationary": "quasi_stationary",
     "Objective": "objective",
     "Facts": "objective",
     "Noise": "noise",
