@@ -1,63 +1,59 @@
-"""A17: the principal flow is gradient descent at t = kη on quadratics, complex between iterates past ηλ = 1, unstable past 2."""
+"""A17: the principal flow is gradient descent on quadratics at t = kη; complex for ηλ > 1, unstable for ηλ > 2."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from sgdsde.claim import Citation, Claim, Condition, Plan, Role, Row, Scale
 from sgdsde.measurement import Measurement
-from sgdsde.measurements.principal_flow import complex_flow, real_flow
+from sgdsde.measurements.flows_on_quadratics import complex_exponents, flows_on_quadratics
 from sgdsde.measurements.random_quadratics import draws
-from sgdsde.zone import AtMost, LessThan, MoreThan, Within
+from sgdsde.zone import AtMost, Equivalence, LessThan, MoreThan
 
-DIMS = {"quick": (1, 5, 50), "full": (1, 2, 5, 10, 20, 50)}
-TOPS = (1.2, 1.9, 2.1, 2.5)
-#: equality up to rounding, and up to the ODE solver's tolerance
-ZERO, SOLVED = AtMost(1e-12), AtMost(1e-8)
-#: an imaginary part at all, as a share of the modulus (it is 1 in one direction, by the formula)
-COMPLEX = MoreThan(0.5)
+STEPS, DIMS = (1, 10, 100), {"quick": (2, 20), "full": (2, 5, 20, 50)}
+STABLE, UNSTABLE = (1.2, 1.5, 1.9), (2.1, 2.5, 3.0)
+EXACT, COMPLEX = AtMost(1e-12), Equivalence(1.0, 1e-6)
 
 
-class PrincipalFlowIsGD(Claim):
+class PrincipalFlowIsGradientDescent(Claim):
     """The principal flow on quadratics."""
 
     id = "A17"
-    title = "On quadratics the principal flow is gradient descent, past ηλ = 1 through complex numbers"
+    title = "The principal flow is gradient descent on quadratics, complex past ηλ = 1"
     statement = (
-        "On a quadratic the principal flow passes through gradient descent's iterates at t = kη. Past ηλ = 1 its logarithm is complex: real at the iterates, "
-        "not real between them, and not offered as a real model. Past ηλ = 2 it is unstable, as gradient descent is and gradient flow is not."
+        "On a quadratic the principal flow at t = kη is the k-th iterate of gradient descent for ηλ < 1. For ηλ > 1 its exponent log(1 − ηλ) is complex "
+        "with imaginary part π (oscillation), and its real part is positive, so that it diverges like gradient descent, exactly for ηλ > 2."
     )
-    citations = (Citation("2302.01952v3", "principal flow: exactness on quadratics, and the role of ηλ = 1 and 2"),)
-    conditions = (Condition("quadratic, no noise, ηλ ≠ 1", "by construction"),)
-    not_shown = "Objectives that are not quadratic, where the principal flow keeps only the terms of gradient descent that hold powers of the Hessian."
-    size_name = "dimension"
+    citations = (Citation("2302.01952v3", "definition of the principal flow, and its behaviour on quadratics"),)
+    conditions = (
+        Condition("quadratic objective", "by construction: random bases, minima and saddles"),
+        Condition("ηλ < 1 for a real flow", "by construction in the first part"),
+    )
+    not_shown = "Anything off quadratics, where the principal flow is of order 2 like the modified gradient flow."
+    size_name = "k, or x = ηλ"
     scales = {"quick": Scale.EXACT, "full": Scale.EXACT}  # noqa: RUF012
 
     def plan(self, profile: str, seed: int) -> Plan:
         rng = draws(seed, self.id)
-        real = [(f"d = {dim}", dim, -0.9 if dim > 1 else 0.9, 0.9) for dim in DIMS[profile]]
-        dim, high = int(rng.integers(2, 31)), round(float(rng.uniform(0.3, 0.98)), 3)
-        real_drawn = (f"d = {dim}, up to {high}", dim, round(float(rng.uniform(-1.5, 0.2)), 3), high)
-        tops = [(f"d = {dim}, ηλ up to {top}", dim, 0.1, top) for dim, top in zip((1, 5, 20, 50), TOPS, strict=True)]
-        dim, top = int(rng.integers(2, 31)), round(float(rng.uniform(1.1, 3.0)), 3)
-        top_drawn = (f"d = {dim}, ηλ up to {top}", dim, 0.1, top)
-        below = Measurement("principal flow below ηλ = 1", real_flow, {"cases": (*real, real_drawn)}, seconds=0.5)
-        above = Measurement("principal flow past ηλ = 1", complex_flow, {"cases": (*tops, top_drawn)}, seconds=0.5)
-        rows = []
-        for case in (*real, real_drawn):
-            name, size, drawn, where = case[0], case[1], case is real_drawn, {"ηλ from": case[2], "to": case[3]}
-            rows += [
-                Row("error at iterates 1, 5, 20", below.name, f"{name}/PrincipalFlow", ZERO, size, drawn=drawn, parameters=where),
-                Row("error at iterate 5, by an ODE solver", below.name, f"{name}/solver", SOLVED, size, drawn=drawn, parameters=where),
-                Row("gradient flow in its place", below.name, f"{name}/GradientFlow", ZERO, size, Role.CONTROL, drawn, where),
-            ]
-        for case in (*tops, top_drawn):
-            name, size, drawn, where = case[0], case[1], case is top_drawn, {"ηλ up to": case[3]}
-            growing = case[3] > 2
-            rows += [
-                Row("error at iterates 1, 5, 20", above.name, f"{name}/iterates", ZERO, size, drawn=drawn, parameters=where),
-                Row("imaginary share halfway", above.name, f"{name}/between", COMPLEX, size, drawn=drawn, parameters=where),
-                Row("the real model refuses", above.name, f"{name}/refused", Within(1, 1), size, drawn=drawn, parameters=where),
-                Row("growth per tick", above.name, f"{name}/growth", MoreThan(1.0) if growing else LessThan(1.0), size, drawn=drawn, parameters=where),
-            ]
-            if growing:
-                rows.append(Row("growth per tick, gradient flow", above.name, f"{name}/gradient flow", MoreThan(1.0), size, Role.CONTROL, drawn, where))
-        return Plan((below, above), tuple(rows))
+        cases = {f"d = {dim}, k = {k}": (dim, k, -0.3, 0.95) for dim in DIMS[profile] for k in STEPS}
+        dim, k = int(rng.integers(2, 31)), int(rng.integers(2, 61))
+        cases["drawn"] = (dim, k, float(rng.uniform(-0.5, 0.2)), float(rng.uniform(0.5, 0.98)))
+        drawn = {False: round(float(rng.uniform(1.05, 1.95)), 4), True: round(float(rng.uniform(2.05, 4)), 4)}
+        flows = Measurement("flows on quadratics", flows_on_quadratics, {"cases": cases}, seconds=0.2)
+        logs = Measurement("exponents past the real logarithm", complex_exponents, {"xs": (*STABLE, *UNSTABLE, *drawn.values())}, seconds=0.1)
+        rows = [
+            Row(f"principal flow, {name}", flows.name, f"{name}/PrincipalFlow", EXACT, case[1], drawn=name == "drawn", parameters={"d": case[0], "k": case[1]})
+            for name, case in cases.items()
+        ]
+        for xs, unstable in ((STABLE, False), (UNSTABLE, True)):
+            for x in (*xs, drawn[unstable]):
+                options: dict[str, Any] = {"drawn": x == drawn[unstable], "parameters": {"x": x}}
+                rows.append(Row("imaginary part over π", logs.name, f"{x}/imaginary", COMPLEX, x, **options))
+                rows.append(Row("growth per step", logs.name, f"{x}/growth", MoreThan(0.0) if unstable else LessThan(0.0), x, **options))
+        name = f"d = {DIMS[profile][0]}, k = 10"
+        rows += [Row(f"{label}, {name}", flows.name, f"{name}/{flow}", EXACT, 10, Role.CONTROL) for flow, label in _RIVALS.items()]
+        rows += [Row("gradient flow's growth per step", logs.name, f"{x}/gradient flow", MoreThan(0.0), x, Role.CONTROL, parameters={"x": x}) for x in UNSTABLE]
+        return Plan((flows, logs), tuple(rows))
+
+
+_RIVALS = {"GradientFlow": "gradient flow", "SME2": "modified gradient flow"}

@@ -48,14 +48,14 @@ def refusals(*, seed: int, level: float, xs: Sequence[float], reach: Sequence[fl
         theta = torch.linspace(0.0, 2 * math.pi, POINTS, dtype=torch.float64)[:, None]
         hessian = noise.objective.facts.hessian
         assert hessian is not None
-        x = ETA * hessian(theta)[:, 0, 0]
-        beyond = x >= 1
+        reached = ETA * hessian(theta)[:, 0, 0]
+        beyond = reached >= 1
         run = simulate(EulerMaruyama(HASME(noise, ETA), ETA), theta, horizon=ETA, seed=seed, progress=False)
         frozen = run.status == int(Status.OUT_OF_DOMAIN)
         clipped = simulate(EulerMaruyama(HASME(noise, ETA, log="clip"), ETA), theta, horizon=ETA, seed=seed, progress=False)
         estimates[f"frozen/{r}"] = exactly(float((frozen == beyond).double().mean()), 0.0)
         estimates[f"moved/{r}"] = exactly(float((run.states[-1] - theta)[frozen].abs().max()), 0.0)
-        estimates[f"clipped/{r}"] = exactly(clipped.tally.counts.get("log clipped", 0) / int((x > X_MAX).sum()), 0.0)
+        estimates[f"clipped/{r}"] = exactly(clipped.tally.counts.get("log clipped", 0) / int((reached > X_MAX).sum()), 0.0)
     return Measured(estimates, conventions=str(HASME(Gaussian(Quadratic(1.0), 1.0), ETA).conventions()))
 
 
