@@ -31,6 +31,7 @@ _WORDS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "something else stands there",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EIO: "the device reports an input/output error",
     errno.EMFILE: "too many files are open",
@@ -158,6 +159,6 @@ def _room(path: Path, number: int | None) -> str:
 def _advice(number: int | None) -> str:
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "Make room and run the same command again: it goes on from what is stored."
-    if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG):
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
         return "Choose a folder that can be written with --out."
     return "What was stored before is safe; run the same command again once this is mended."

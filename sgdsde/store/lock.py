@@ -115,7 +115,7 @@ def _owner(folder: Path) -> str:
     try:
         owner = json.loads((folder / "owner.json").read_bytes())
         return f"process {int(owner['pid'])} on {owner['host']!s:.80} (since {owner['since']!s:.40})"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return "another process"
 
 
