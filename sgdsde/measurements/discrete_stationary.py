@@ -1,90 +1,101 @@
-"""The stationary covariance of SGD in discrete time, plain and with heavy-ball momentum v⁺ = βv − ηĝ, θ⁺ = θ + v⁺, by routes that solve no equation.
+"""The stationary covariance of SGD with a finite step, plain and with heavy-ball momentum: equation, formula, recursion, paths.
 
-On a quadratic with constant noise covariance C the chain (θ, v)⁺ = F(θ, v) + noise is linear; its covariance ΣFᵏNFᵏᵀ is summed by doubling. Its
-part V = Cov θ is then put into the equation that it should satisfy (Liu, Ziyin, Ueda, arXiv 2012.03636):
-(1−β)(HV+VH) − η(1+β²)/(1−β²)·HVH + ηβ/(1−β²)·(H²V+VH²) = ηC; β = 0: HV + VH − ηHVH = ηC.
+Plain: AV + VA − ηAVA = ηC. Heavy ball v⁺ = βv − ηĝ, θ⁺ = θ + v⁺ in one dimension: V = ησ²(1 + β)/(λ(1 − β)(2(1 + β) − ηλ)).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 
+from sgdsde.kernels import SGD
 from sgdsde.measurement import Measured, exactly
-from sgdsde.measurements.random_quadratics import RandomQuadratic, random_quadratic
+from sgdsde.measurements.random_quadratics import random_quadratic
+from sgdsde.noises import Gaussian
+from sgdsde.objectives import Quadratic
+from sgdsde.oracles import momentum_stationary_moments, stationary_covariance
+from sgdsde.rng import stream
+from sgdsde.sdes import HASME, SME1, SME2
 from sgdsde.stats import mean_estimate
-from sgdsde.types import Estimate, OracleRefusal
+from sgdsde.types import Estimate
 
 ETA = 0.1
-CONVENTIONS = f"Gaussian noise, constant covariance, float64, eta={ETA}; heavy ball: v⁺ = βv − ηĝ, θ⁺ = θ + v⁺"
-DOUBLINGS = 40
-BURN_IN, AVERAGED = 250, 100
+BURN_IN, AVERAGED = 150, 150
+MODELS: dict[str, Any] = {"SME1": SME1, "SME2": SME2, "HASME": HASME}
 
 
-def momentum_variance(x: float, beta: float) -> float:
-    """(1+β)/(x(1−β)(2(1+β)−x)): the stationary variance in one dimension in units of η²σ²."""
-    return (1 + beta) / (x * (1 - beta) * (2 * (1 + beta) - x))
-
-
-def equation_residuals(*, seed: int, level: float, cases: Sequence[tuple[str, int, float, float, float]]) -> Measured:
-    """For each case (name, dim, low, high, β), ηλ from ``low`` to ``high``: ``name`` the relative residual of the summed V in the equation, ``name/continuous``
-    that of the solution of the continuous-time equation (1−β)(HV+VH) = ηC.
+def stationary_equation(*, seed: int, level: float, cases: Mapping[str, tuple[int, float, float]]) -> Measured:
+    """For each case ``name: (dim, low, high)`` of ηλ: ``name/SGD``, the residual ‖AV + VA − ηAVA − ηC‖/‖ηC‖ of the covariance found by summing the chain's
+    own covariance V = Σⱼ Mʲ(η²C)Mʲ (doubling, no solver); ``name/model``, the same residual of a model's Lyapunov solution.
     """
     rng = np.random.default_rng(seed)
     estimates: dict[str, Estimate] = {}
-    for name, dim, low, high, beta in cases:
-        problem = random_quadratic(rng, dim, low=low, high=high, rank=dim, eta=ETA)
-        rounding = 16 * dim * float(np.finfo(float).eps)
-        V = summed_covariance(problem, beta)
-        estimates[name] = exactly(_residual(problem, V, beta), rounding)
-        values, vectors = np.linalg.eigh(problem.hessian)
-        inner = vectors.T @ problem.covariance @ vectors / (values[:, None] + values)
-        continuous = ETA / (1 - beta) * vectors @ inner @ vectors.T
-        estimates[f"{name}/continuous"] = exactly(_residual(problem, continuous, beta), rounding)
-    return Measured(estimates, conventions=CONVENTIONS)
+    for name, (dim, low, high) in cases.items():
+        problem = random_quadratic(rng, dim, low=low, high=high, rank=2 * dim, white=0.5, eta=ETA)
+        noise = Gaussian(Quadratic(problem.hessian), problem.covariance)
+        A, C = torch.from_numpy(problem.hessian), torch.from_numpy(problem.covariance)
+
+        def residual(V: torch.Tensor, A: torch.Tensor = A, C: torch.Tensor = C) -> float:
+            return float((A @ V + V @ A - ETA * A @ V @ A - ETA * C).norm() / (ETA * C).norm())
+
+        M, V = torch.eye(dim, dtype=torch.float64) - ETA * A, ETA**2 * C
+        while float(M.norm()) > 1e-30:  # V ← V + MVMᵀ, M ← M²: after j rounds 2ʲ terms are summed
+            V, M = V + M @ V @ M.T, M @ M
+        accuracy = 1e-15 * dim / low
+        estimates[f"{name}/SGD"] = exactly(residual(V), accuracy)
+        for label, model in MODELS.items():
+            if high < 1 or label != "HASME":
+                estimates[f"{name}/{label}"] = exactly(residual(stationary_covariance(model(noise, ETA))), accuracy)
+    return Measured(estimates, conventions="Gaussian noise with constant covariance, float64, eta = 0.1")
 
 
-def line_variances(*, seed: int, level: float, cases: Sequence[tuple[float, float]], paths: int) -> Measured:
-    """For each (x, β) in one dimension: ``x/β`` the summed variance and ``x/β/paths`` that of simulated paths, both in units of η²σ²."""
-    rng = np.random.default_rng(seed)
+def heavy_ball_variance(x: float, beta: float) -> float:
+    """λV/(ησ²) = (1 + β)/((1 − β)(2(1 + β) − x))."""
+    return (1 + beta) / ((1 - beta) * (2 * (1 + beta) - x))
+
+
+def momentum_variance(*, seed: int, level: float, pairs: Sequence[tuple[float, float]], paths: int) -> Measured:
+    """``x, β/solver``: λV/(ησ²) from the stationary equation of (θ, v); ``x, β/recursion``: from iterating its moments; ``x, β/paths``: simulated
+    (all pairs at once); ``x, β/continuous``: 1/(2(1 − β)), what the Langevin limit says.
+    """
     estimates: dict[str, Estimate] = {}
-    x, beta = (np.array([case[i] for case in cases]) for i in range(2))
-    theta, v, squares = (np.zeros((paths, len(cases))) for _ in range(3))
+    for x, beta in pairs:
+        noise = Gaussian(Quadratic(x / ETA), 1.0)
+        scale = x / ETA**2  # λ/(ησ²)
+        estimates[f"{x}, {beta}/solver"] = exactly(float(momentum_stationary_moments(noise, ETA, beta).covariance[0, 0]) * scale, 1e-9)
+        estimates[f"{x}, {beta}/recursion"] = exactly(_iterated(x, beta), 1e-9)
+        estimates[f"{x}, {beta}/continuous"] = exactly(1 / (2 * (1 - beta)), 0.0)
+    squares = _simulated(pairs, paths=paths, seed=seed)
+    for i, (x, beta) in enumerate(pairs):
+        estimates[f"{x}, {beta}/paths"] = mean_estimate(squares[:, i], level=level)
+    note = f"{paths} paths from rest; burn-in of {BURN_IN} iterates, then {AVERAGED} averaged"
+    return Measured(estimates, notes=(note,), conventions=str(SGD(Gaussian(Quadratic(1.0), 1.0), ETA).conventions()))
+
+
+def _iterated(x: float, beta: float) -> float:
+    """λV/(ησ²) from the recursion of Cov(θ, v) with unit λ: step x, noise x·ξ of variance such that V is in units of ησ²/λ."""
+    F = np.array([[1 - x, beta], [-x, beta]])
+    S, noise = np.zeros((2, 2)), x * np.ones((2, 2))  # η²σ²·λ/(ησ²) = x
+    for _ in range(200_000):
+        following = F @ S @ F.T + noise
+        if np.abs(following - S).max() < 1e-15 * np.abs(following).max():
+            break
+        S = following
+    return float(S[0, 0])
+
+
+def _simulated(pairs: Sequence[tuple[float, float]], *, paths: int, seed: int) -> np.ndarray:
+    """Per path the mean of λθ²/(ησ²) over the averaged iterates, ``[paths, pairs]``: heavy ball written out, one axis a pair."""
+    x, beta = (torch.tensor(column, dtype=torch.float64) for column in zip(*pairs, strict=True))
+    noise, generator = Gaussian(Quadratic(x / ETA), 1.0), stream(seed, "heavy ball")
+    theta = torch.zeros(paths, len(pairs), dtype=torch.float64)
+    velocity, total = torch.zeros_like(theta), torch.zeros_like(theta)
     for k in range(BURN_IN + AVERAGED):
-        v = beta * v - x * theta - rng.standard_normal((paths, len(cases)))  # in units of ησ
-        theta = theta + v
+        velocity = beta * velocity - ETA * noise.draw(theta, generator)
+        theta = theta + velocity
         if k >= BURN_IN:
-            squares += theta**2
-    measured = mean_estimate(squares / AVERAGED, level=level)
-    for i, (x_, beta_) in enumerate(cases):
-        problem = RandomQuadratic(ETA, np.array([[x_ / ETA]]), np.array([[1.0]]), np.zeros(1))
-        V = float(summed_covariance(problem, beta_)[0, 0])
-        estimates[f"{x_}/{beta_}"] = exactly(V / ETA**2, 1e-11 * V / ETA**2)
-        estimates[f"{x_}/{beta_}/paths"] = Estimate(measured.value[i], measured.stderr[i], paths, measured.low[i], measured.high[i])
-    note = f"{paths} paths from 0, {AVERAGED} iterates each after {BURN_IN}"
-    return Measured(estimates, notes=(note,), conventions=CONVENTIONS)
-
-
-def summed_covariance(problem: RandomQuadratic, beta: float) -> np.ndarray:
-    """The covariance of θ, ΣFᵏNFᵏᵀ by doubling.
-
-    Raises:
-        OracleRefusal: the sum has not settled after 2^DOUBLINGS steps (no stationary law).
-    """
-    dim = problem.hessian.shape[0]
-    eye = np.eye(dim)
-    F = np.block([[eye - ETA * problem.hessian, beta * eye], [-ETA * problem.hessian, beta * eye]])
-    V = ETA**2 * np.tile(problem.covariance, (2, 2))
-    for _ in range(DOUBLINGS):
-        added = F @ V @ F.T
-        V, F = V + added, F @ F
-        if np.abs(added).max() <= 1e-18 * np.abs(V).max():
-            return V[:dim, :dim]
-    raise OracleRefusal("The sum over past steps does not settle: no stationary law. Choose 0 < ηλ < 2(1+β).")
-
-
-def _residual(problem: RandomQuadratic, V: np.ndarray, beta: float) -> float:
-    H, C = problem.hessian, ETA * problem.covariance
-    left = (1 - beta) * (H @ V + V @ H) - ETA * (1 + beta**2) / (1 - beta**2) * H @ V @ H + ETA * beta / (1 - beta**2) * (H @ H @ V + V @ H @ H)
-    return float(np.linalg.norm(left - C) / np.linalg.norm(C))
+            total += theta**2
+    return (total / AVERAGED * (x / ETA**2)).numpy()
