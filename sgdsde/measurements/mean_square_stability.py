@@ -21,6 +21,8 @@ from sgdsde.sdes import HASME, SME1, SME2, SPF, EvenStepHASME
 from sgdsde.stats import mean_estimate
 from sgdsde.types import Estimate
 
+#: steps of the search for a threshold, and points of a range without one
+POINTS = 24
 CONVENTIONS = "one-dimensional least squares, Gaussian inputs, interpolating: Σ(w) = (2/B)λ²w²; float64"
 
 
@@ -57,17 +59,17 @@ def thresholds(*, seed: int, level: float, batches: Sequence[int]) -> Measured:
 
         real, even = sgd_threshold(batch) < 1, (0.013, 1.999)
         found = {
-            "SGD": mean_square_threshold(lambda x, noise=noise: mean_square_growth(noise, x), low=0.01, high=3.0),  # type: ignore[misc]
-            "SME1": mean_square_threshold(growth(SME1), low=0.01, high=1.5 * batch),
-            "HASME": mean_square_threshold(growth(HASME), low=0.01, high=0.999)
+            "SGD": mean_square_threshold(lambda x, noise=noise: mean_square_growth(noise, x), low=0.01, high=3.0, points=POINTS),  # type: ignore[misc]
+            "SME1": mean_square_threshold(growth(SME1), low=0.01, high=1.5 * batch, points=POINTS),
+            "HASME": mean_square_threshold(growth(HASME), low=0.01, high=0.999, points=POINTS)
             if real
-            else mean_square_threshold(growth(EvenStepHASME), low=even[0], high=even[1]),
+            else mean_square_threshold(growth(EvenStepHASME), low=even[0], high=even[1], points=POINTS),
         }
         if batch == 1:
-            found["SME2"] = mean_square_threshold(growth(SME2), low=0.01, high=3.0)
+            found["SME2"] = mean_square_threshold(growth(SME2), low=0.01, high=3.0, points=POINTS)
         else:
-            estimates[f"SME2/{batch}/largest"] = _largest(growth(SME2), np.geomspace(0.01, 20, 60))
-        estimates[f"SPF/{batch}/largest"] = _largest(growth(SPF), np.linspace(0.01, 0.999, 60))
+            estimates[f"SME2/{batch}/largest"] = _largest(growth(SME2), np.geomspace(0.01, 20, POINTS))
+        estimates[f"SPF/{batch}/largest"] = _largest(growth(SPF), np.linspace(0.01, 0.999, POINTS))
         for process, value in found.items():
             if value is not None:
                 estimates[f"{process}/{batch}"] = exactly(value, 1e-9 * value)
