@@ -41,7 +41,11 @@ class FolderLock:
         self._descriptor = _acquire(folder)
         _held.add(self._descriptor)
         owner = {"host": platform.node(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z"), "command": sys.argv[:8]}
-        write_durably(folder / "owner.json", json.dumps(owner).encode())
+        try:
+            write_durably(folder / "owner.json", json.dumps(owner).encode())
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give the folder up; twice does no harm."""
