@@ -12,6 +12,7 @@ from sgdsde.oracles.laws import ExponentialLaw, GaussianLaw, Law, TwoPointLaw
 from sgdsde.oracles.lyapunov import discrete_lyapunov
 from sgdsde.oracles.moments import Moments
 from sgdsde.oracles.shuffled import shuffled_sgd_moments, shuffled_stationary_covariance
+from sgdsde.oracles.spectral_gap import Relaxation, sde_relaxation, sgd_relaxation
 from sgdsde.oracles.stability import mean_square_growth, mean_square_threshold
 from sgdsde.oracles.stationary import momentum_stationary_moments, stationary_covariance, stationary_moments
 from sgdsde.oracles.tail_index import kesten_index
@@ -23,6 +24,7 @@ __all__ = [
     "GaussianLaw",
     "Law",
     "Moments",
+    "Relaxation",
     "TwoPointLaw",
     "WeakError",
     "discrete_lyapunov",
@@ -44,10 +46,12 @@ __all__ = [
     "sde_exponent",
     "sde_mean_exit",
     "sde_moments",
+    "sde_relaxation",
     "sgd_expectations",
     "sgd_exponent",
     "sgd_mean_exit",
     "sgd_moments",
+    "sgd_relaxation",
     "shuffled_sgd_moments",
     "shuffled_stationary_covariance",
     "skeleton_mean_exit",
