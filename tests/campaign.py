@@ -44,12 +44,13 @@ def campaign(bench: Bench, folder: Path, *, kills: int, seed: int, blocks: int =
     words = ["--cells", str(blocks), "--paths", "16", "--block_paths", "16", "--pause", str(pause)]
     wanted = reference(bench, words, folder / "reference")
     executors = ("process:2", "serial", "process:2", "thread:2")
-    out = folder / f"run{report.completed}"
+    out, damaged = folder / f"run{report.completed}", set[str]()
     while sum(report.kills.values()) < kills:
         executor = dice.choice(executors)
         kind = dice.choice([kind for kind in kinds if executor.startswith("process") or kind != "worker"])
         before = _acknowledged(out)
-        damaged = _damage(out, dice, report) if kind == "driver and damage" else set()
+        if kind == "driver and damage":
+            damaged |= _damage(out, dice, report)  # a driver may be killed before it looks: what was damaged stays suspect until the run is complete
         ended = _drive_and_kill(bench, [*words, "--executor", executor], out, kind, dice, report)
         after = _acknowledged(out)
         gone = {key for key in before if key not in damaged and after.get(key) != before[key]}
@@ -62,7 +63,7 @@ def campaign(bench: Bench, folder: Path, *, kills: int, seed: int, blocks: int =
             run = only_run(out)
             report.wrong_results += fingerprint(run) != wanted
             report.blocks_done_again += (run.folder / "blocks.jsonl").read_bytes().count(b'"sha256"') - blocks
-            out = folder / f"run{report.completed}"
+            out, damaged = folder / f"run{report.completed}", set()
     done = bench.run(*words, "--executor", "process:2", out=out)
     report.wrong_results += done.status != 0 or fingerprint(only_run(out)) != wanted
     report.completed += 1

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from campaign import campaign
+from errands import slow_square
 from running import STUDIES, Bench, alive, fingerprint, last_session, only_run, stored_lines, wait_until, workers_of
 
 from sgdsde.runs import main_run
@@ -370,8 +371,3 @@ def test_a_cluster_survives_the_death_of_a_worker(tmp_path: Path, peace: dict[st
         assert not lives(victim)
     finally:
         cluster.close()
-
-
-def slow_square(index: int) -> int:
-    time.sleep(0.15)
-    return index**2

@@ -22,6 +22,7 @@ OPTIONS = {
     "attempts": ("N", "how often a block may fail before it has failed for good (default: 3)"),
     "experiments": ("DIR", "the folder of studies (default: the checkout's experiments/)"),
 }
+HELP = ("-h", "--help")
 _MAX_GRID = 10_000
 
 
@@ -63,11 +64,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     options: dict[str, str] = {}
     settings: dict[str, str] = {}
     grids: dict[str, tuple[str, ...]] = {}
-    words = list(argv)
+    words = [word for word in argv if word not in HELP]
     while words:
         word = words.pop(0)
-        if word in ("-h", "--help"):
-            return Arguments(names[0] if names else "", help=True)
         if not word.startswith("--"):
             names.append(word)
             continue
@@ -91,7 +90,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     both = sorted(set(grids) & set(settings))
     if both:
         raise InputError(f"{both[0]} stands in --grid and as --{both[0]}; wanted one of them.")
-    arguments = Arguments(names[0] if names else "", False, options, settings, grids)
+    arguments = Arguments(names[0] if names else "", any(word in HELP for word in argv), options, settings, grids)
     count = 1
     for values in grids.values():
         count *= len(values)

@@ -66,7 +66,7 @@ def parse(data: bytes, source: str) -> dict[str, Any]:
     try:
         loader = _Loader(data.decode("utf-8"))
         try:
-            _refuse_aliases(data.decode("utf-8"), source)
+            _refuse_structure(data.decode("utf-8"), source)
             node = loader.get_single_node()
             return {} if node is None else _table(loader, node, source)
         finally:
@@ -85,17 +85,22 @@ def parse(data: bytes, source: str) -> dict[str, Any]:
         raise InputError(f"{source}: a value cannot be read ({str(error)[:80] or type(error).__name__}).") from None
 
 
-def _refuse_aliases(text: str, source: str) -> None:
+def _refuse_structure(text: str, source: str) -> None:
+    """Anchors, aliases and deep nesting, found on the way and not at the end: thousands of brackets would take the parser seconds."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = f" (line {event.start_mark.line + 1})" if event.start_mark else ""
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            line = f" (line {event.start_mark.line + 1})" if event.start_mark else ""
             raise InputError(f"{source}: anchors and aliases are not allowed{line}; write the value out.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > 3:
+            raise InputError(f"{source}: tables inside a table are not allowed{line}.")
 
 
 def _table(loader: _Loader, node: yaml.Node, source: str) -> dict[str, Any]:
     if isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null"):
         return {}
-    if not isinstance(node, yaml.MappingNode):
+    if not isinstance(node, yaml.MappingNode) or node.tag != "tag:yaml.org,2002:map":
         raise InputError(f"{source}: wanted a table of settings, one 'name: value' a line.")
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
@@ -112,7 +117,7 @@ def _value(loader: _Loader, node: yaml.Node, place: str) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_object(node)
     if isinstance(node, yaml.SequenceNode):
-        if all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        if node.tag == "tag:yaml.org,2002:seq" and all(isinstance(item, yaml.ScalarNode) for item in node.value):
             return [loader.construct_object(item) for item in node.value]
         raise InputError(f"{place}: a list may hold plain values only.")
     raise InputError(f"{place}: tables inside a table are not allowed.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -50,10 +50,10 @@ def single_threaded() -> Iterator[None]:
 
 
 @contextmanager
-def born_single_threaded() -> Iterator[None]:
-    """Processes started inside inherit :data:`ONE_THREAD`."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Processes started inside inherit these values."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

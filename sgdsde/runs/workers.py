@@ -11,14 +11,18 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import suppress
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
-from sgdsde.runs.threads import born_single_threaded
+from sgdsde.runs.threads import ONE_THREAD, environment
 from sgdsde.types import SgdsdeError
+
+#: seconds that a pool whose workers were killed is given to notice
+_PATIENCE = 10.0
 
 
 class WorkersLost(SgdsdeError):
@@ -107,55 +111,74 @@ class Processes(Workers):
     def __init__(self, count: int, *, gpus: Sequence[int] = ()) -> None:
         self.count, self.ahead, self.name = count, max(2, count // 4), f"process:{count}"
         self.gpus = tuple(gpus)
-        self._pids: set[int] = set()
         self._start()
 
     def submit(self, function: Callable[[Any], Any], job: Any) -> Future[Any]:
-        with born_single_threaded():  # the pool starts its processes when they are needed
-            return self._pool.submit(function, job)
+        return self._pool.submit(function, job)
 
     def renew(self) -> None:
         self.close(kill=True)
         self._start()
 
     def close(self, *, kill: bool = False) -> None:
-        if kill:
-            self._collect_pids()
-            for pid in self._pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._arrivals.close()
-        self._pids.clear()
+        if not kill:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            return
+        # a worker that died inside one of the pool's locks can leave the pool waiting for ever: it is given time, not trust
+        ending = threading.Thread(target=self._pool.shutdown, kwargs={"wait": True, "cancel_futures": True}, daemon=True)
+        ending.start()
+        patience = time.monotonic() + _PATIENCE
+        while ending.is_alive() and time.monotonic() < patience:
+            self._crew.kill()
+            ending.join(0.05)
 
     def pids(self) -> set[int]:
         """The worker processes that have started."""
-        self._collect_pids()
-        return set(self._pids)
+        return {member.pid for member in self._crew.members if member.pid is not None and member.exitcode is None}
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._arrivals = context.SimpleQueue()
-        self._pool = ProcessPoolExecutor(
-            self.count, mp_context=context, initializer=prepare_worker, initargs=(context.Value("i", 0), self._arrivals, self.gpus)
-        )
-
-    def _collect_pids(self) -> None:
-        while not self._arrivals.empty():
-            self._pids.add(self._arrivals.get())
+        self._crew = Crew(self.gpus)
+        self._pool = ProcessPoolExecutor(self.count, mp_context=self._crew, initializer=prepare_worker)
 
 
-def prepare_worker(counter: Any, arrivals: Any, gpus: Sequence[int]) -> None:
-    """What a worker process does first: take a number, pin a device, leave signals to the driver, die with it."""
-    with counter.get_lock():
-        index = counter.value
-        counter.value += 1
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpus[index % len(gpus)])
+class Member(SpawnProcess):
+    """A worker process that is born with an environment of its own."""
+
+    surroundings: Mapping[str, str] = {}
+
+    def start(self) -> None:
+        with environment(self.surroundings):
+            super().start()
+
+
+class Crew(SpawnContext):
+    """A context that spawns and remembers worker processes: whoever must end them all cannot ask a pool that may hang."""
+
+    def __init__(self, gpus: Sequence[int]) -> None:
+        super().__init__()
+        self.gpus = tuple(gpus)
+        self.members: list[Member] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> Member:  # type: ignore[override]
+        member = Member(*arguments, **options)
+        member.surroundings = dict(ONE_THREAD)
+        if self.gpus:
+            member.surroundings["CUDA_VISIBLE_DEVICES"] = str(self.gpus[len(self.members) % len(self.gpus)])
+        self.members.append(member)
+        return member
+
+    def kill(self) -> None:
+        """SIGKILL to every member that has started; SIGTERM would be ignored."""
+        for member in self.members:
+            if member.pid is not None:
+                member.kill()
+
+
+def prepare_worker() -> None:
+    """What a worker process does first: leave signals to the driver, and die with it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    arrivals.put(os.getpid())
 
 
 def cores() -> int:
