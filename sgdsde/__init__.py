@@ -33,6 +33,8 @@ _MODULES = (
 _NAMES = {
     "expected_exit": "forecast",
     "QuasiStationary": "quasi_stationary",
+    "rare_exit": "splitting",
+    "RareExit": "splitting",
     "Objective": "objective",
     "Facts": "objective",
     "Noise": "noise",

@@ -42,7 +42,7 @@ def rare_exit(
     region: Any,
     seed: int,
     score: Score | None = None,
-    particles: int = 2048,
+    particles: int = 1024,
     replicas: int = 16,
     executor: Executor | None = None,
 ) -> RareExit:
@@ -140,7 +140,7 @@ def _replica(job: _Job) -> _Run:
     walkers = job.ground.walkers(plan.pieces)
     generator = stream(job.seed, "rare_exit", job.replica, walkers.start.device)
     with one_thread(), torch.no_grad():
-        home = run_home(walkers, job.particles, plan, generator)
+        home = run_home(job.ground.walkers(1), walkers, job.particles, plan, generator)
         states, out, cost, chances = home.crossings, home.out, home.cost, []
         for target in (*plan.levels[1:], math.inf):
             if out.numel() == 0:

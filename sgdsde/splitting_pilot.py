@@ -72,7 +72,7 @@ def explore(ground: Ground, particles: int, generator: Generator) -> Plan:
     if not first > home:
         raise DomainError("The score does not vary at home (or the start scores higher than the paths around it); start at the minimum, or give another score.")
     settle = _SETTLE * memory
-    at_home = run_home(walkers, particles, Plan(pieces, home, (first,), settle, settle, cost), generator)
+    at_home = run_home(ground.walkers(1), walkers, particles, Plan(pieces, home, (first,), settle, settle, cost), generator)
     # as many crossings as particles, so that the flux is known as well as the chances
     watch = max(settle, math.ceil(1 / max(at_home.flux, 1e-9)))
     states, out, cost = at_home.crossings, at_home.out, cost + at_home.cost

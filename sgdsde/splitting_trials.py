@@ -76,23 +76,27 @@ class Trials(NamedTuple):
     cost: float
 
 
-def run_home(walkers: Walkers, paths: int, schedule: Schedule, generator: Generator) -> AtHome:
-    """Paths in the stationary state of "put back to the start on leaving", watched for passages from home over the first level."""
-    state = walkers.begin(paths, generator)
-    home = torch.ones(paths, dtype=torch.bool, device=walkers.start.device)  # has been home since its last passage
+def run_home(coarse: Walkers, walkers: Walkers, paths: int, schedule: Schedule, generator: Generator) -> AtHome:
+    """Paths in the stationary state of "put back to the start on leaving", watched for passages from home over the first level.
+
+    They settle on the ``coarse`` clock, which has the same law at whole ticks, and the last fifth of that time on the fine one.
+    """
+    state = coarse.begin(paths, generator)
+    home = torch.ones(paths, dtype=torch.bool, device=coarse.start.device)  # has been home since its last passage
     caught: list[State] = []
     caught_out: list[Tensor] = []
-    pieces = walkers.clock.pieces
-    for k in range((schedule.burn_in + schedule.watch) * pieces):
-        state, score, out = walkers.move(state, generator)
-        crossed = home & ((score > schedule.levels[0]) | out)
-        if k >= schedule.burn_in * pieces and bool(crossed.any()):
-            rows = torch.nonzero(crossed)[:, 0]
-            caught.append(state.take(rows))
-            caught_out.append(out[rows])
-        home = (home & ~crossed) | (score <= schedule.home)
-        if bool(out.any()):
-            state, home = put_back(walkers, state, out, generator), home | out
+    last_part = schedule.burn_in // 5
+    for moving, ticks, watching in ((coarse, schedule.burn_in - last_part, False), (walkers, last_part, False), (walkers, schedule.watch, True)):
+        for _ in range(ticks * moving.clock.pieces):
+            state, score, out = moving.move(state, generator)
+            crossed = home & ((score > schedule.levels[0]) | out)
+            if watching and bool(crossed.any()):
+                rows = torch.nonzero(crossed)[:, 0]
+                caught.append(state.take(rows))
+                caught_out.append(out[rows])
+            home = (home & ~crossed) | (score <= schedule.home)
+            if bool(out.any()):
+                state, home = put_back(moving, state, out, generator), home | out
     if not caught:
         empty = torch.zeros(0, dtype=torch.long, device=walkers.start.device)
         return AtHome(0.0, state.take(empty), home[empty], paths * (schedule.burn_in + schedule.watch))
