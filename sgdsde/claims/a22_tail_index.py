@@ -7,7 +7,7 @@ from typing import Any
 from sgdsde.claim import Citation, Claim, Condition, Plan, Role, Row, Scale
 from sgdsde.measurement import Measurement
 from sgdsde.measurements.random_quadratics import draws
-from sgdsde.measurements.tail_index import approach, hill, indices, kesten_index
+from sgdsde.measurements.tail_index import approach, hill, index_by_sum, indices
 from sgdsde.zone import Equivalence, Near
 
 LISTED = ((0.1, 1), (0.5, 1), (0.9, 1), (0.5, 4))
@@ -53,6 +53,7 @@ class TailIndex(Claim):
             options: dict[str, Any] = {"drawn": (x, batch) in drawn, "parameters": {"x": x, "B": batch}}
             key, sme1 = f"{x:.5g}/{batch}", 1 + 2 * batch / x
             rows += [
+                Row("SGD's index", exact.name, f"{key}/SGD", Equivalence(index_by_sum(x, batch), EXACT), x, **options),
                 Row("SME-1's index", exact.name, f"{key}/SME1", Equivalence(sme1, EXACT), x, **options),
                 Row("HA-SME's index", exact.name, f"{key}/HASME", Equivalence(sme1 - batch, EXACT), x, **options),
                 Row("SGD held to SME-1's index", exact.name, f"{key}/SGD", Equivalence(sme1, FAR), x, Role.CONTROL, **options),
@@ -67,7 +68,7 @@ class TailIndex(Claim):
         for x, batch in simulated:
             options = {"drawn": (x, batch) == hill_drawn, "parameters": {"x": x, "B": batch}}
             key = f"{x:.5g}/{batch}"
-            kesten, sme1_zone = Equivalence(kesten_index(x, batch), BY_CHAINS), Equivalence(1 + 2 * batch / x, BY_CHAINS)
+            kesten, sme1_zone = Equivalence(index_by_sum(x, batch), BY_CHAINS), Equivalence(1 + 2 * batch / x, BY_CHAINS)
             rows.append(Row("SGD's index from its chains", chains.name, key, kesten, x, **options))
             rows.append(Row("the chains held to SME-1's index", chains.name, key, sme1_zone, x, Role.CONTROL, **options))
         return Plan((exact, limit, chains), tuple(rows))

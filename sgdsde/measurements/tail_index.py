@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.optimize
-import torch
 from torch import Tensor
 
 from sgdsde.measurement import Measured, exactly
 from sgdsde.noises import Gaussian
 from sgdsde.objectives import Quadratic
+from sgdsde.oracles import kesten_index
 from sgdsde.sde import ModifiedEquation
 from sgdsde.sdes import SME1, EvenStepHASME
 from sgdsde.stats import quantile_z
 from sgdsde.types import Estimate
 
 CONVENTIONS = "one dimension, λ = 1, η = x, Gaussian noise of variance w²/B, float64"
-MODELS: dict[str, type[ModifiedEquation]] = {"SME1": SME1, "HASME": EvenStepHASME}  # HA-SME itself below x = 1
+MODELS: dict[str, type[ModifiedEquation]] = {"SME1": SME1, "HASME": EvenStepHASME}
 STEPS, TAIL = 40, 0.01
 
 
@@ -37,9 +37,9 @@ class GrowingNoise:
         return (theta**2 / self.batch)[:, :, None]
 
 
-def kesten_index(x: float, batch: int) -> float:
-    """The positive root κ of E|1 − x + xz/√B|^κ = 1, z ~ N(0, 1)."""
-    z = np.linspace(-40.0, 40.0, 400_001)
+def index_by_sum(x: float, batch: int) -> float:
+    """The positive root κ of E|1 − x + xz/√B|^κ = 1, z ~ N(0, 1), by a sum over a fine grid in logarithms: the oracle's independent check."""
+    z = np.linspace(-40.0, 40.0, 40_001)
     logs = np.log(np.maximum(np.abs(1 - x + x * z / math.sqrt(batch)), 1e-300))
     density = -(z**2) / 2 - math.log(math.sqrt(2 * math.pi))
 
@@ -52,24 +52,23 @@ def kesten_index(x: float, batch: int) -> float:
 
 
 def indices(*, seed: int, level: float, cases: Sequence[tuple[float, int]]) -> Measured:
-    """``x/B/process`` for SGD (Kesten's root), SME-1 and HA-SME (from their drift and diffusion at two points)."""
+    """``x/B/process`` for SGD, SME-1 and HA-SME (its even-step form, which is HA-SME below x = 1), by the oracle."""
     estimates: dict[str, Estimate] = {}
-    points = torch.tensor([[1.0], [-3.0]], dtype=torch.float64)
     for x, batch in cases:
-        estimates[f"{x:.5g}/{batch}/SGD"] = exactly(kesten_index(x, batch), 1e-7)
         noise = Gaussian(Quadratic(1.0), GrowingNoise(batch))
+        estimates[f"{x:.5g}/{batch}/SGD"] = _accurately(kesten_index(noise, x))
         for name, model in MODELS.items():
-            sde = model(noise, x)
-            beta, gamma = -sde.drift(0.0, points)[:, 0] / points[:, 0], sde.diffusion(0.0, points)[:, 0, 0] / points[:, 0] ** 2
-            index = 1 + 2 * beta / gamma
-            spread = float((index - index.mean()).abs().max())
-            estimates[f"{x:.5g}/{batch}/{name}"] = exactly(float(index.mean()), 1e-10 * float(index.mean()) + spread)
+            estimates[f"{x:.5g}/{batch}/{name}"] = _accurately(kesten_index(model(noise, x)))
     return Measured(estimates, conventions=CONVENTIONS)
+
+
+def _accurately(index: float) -> Estimate:
+    return exactly(index, 1e-8 * index)
 
 
 def approach(*, seed: int, level: float, batch: int, xs: Sequence[float]) -> Measured:
     """``x``: local order in x of |κ_SGD/(1 + 2B/x) − 1|, between x and the one before it."""
-    gaps = [abs(kesten_index(x, batch) / (1 + 2 * batch / x) - 1) for x in xs]
+    gaps = [abs(index_by_sum(x, batch) / (1 + 2 * batch / x) - 1) for x in xs]
     orders = [math.log(gaps[i - 1] / gaps[i]) / math.log(xs[i - 1] / xs[i]) for i in range(1, len(xs))]
     return Measured({f"{x:.5g}": exactly(order, 1e-5) for x, order in zip(xs[1:], orders, strict=True)}, conventions=CONVENTIONS)
 
