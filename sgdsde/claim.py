@@ -167,12 +167,12 @@ def judge_plan(claim: str, plan: Plan, finished: Mapping[str, Finished], scale: 
 def judge_estimate(zone: Zone, estimate: Estimate) -> tuple[Outcome, str]:
     """The three-zone decision for one number, with the reason in words.
 
-    Supported needs the interval inside the zone and a run that could resolve it: finite, with a positive standard error and at least
+    Supported needs the interval inside the zone and a run that could resolve it: defined, with a positive standard error and at least
     FEWEST_SAMPLES samples where it is random (an estimator that never varied is no evidence), and an interval no wider than the zone.
     """
     low, value, high = float(estimate.low), float(estimate.value), float(estimate.high)
-    if not (math.isfinite(low) and math.isfinite(high) and low <= value <= high):
-        return Outcome.INCONCLUSIVE, f"no finite interval (value {number(value)}, from {number(low)} to {number(high)})"
+    if not low <= value <= high or math.isinf(value):
+        return Outcome.INCONCLUSIVE, f"no interval (value {number(value)}, from {number(low)} to {number(high)})"
     if estimate.n and estimate.n < FEWEST_SAMPLES:
         return Outcome.INCONCLUSIVE, f"{estimate.n} samples carry no interval; wanted {FEWEST_SAMPLES}"
     if estimate.n and not float(estimate.stderr) > 0:
