@@ -24,6 +24,7 @@ from sgdsde.noise import Noise
 from sgdsde.noises import Minibatch, MinibatchWithoutReplacement
 from sgdsde.oracles.coefficients import sgd_field
 from sgdsde.oracles.exit_law import ExitLaw
+from sgdsde.oracles.killed_chain import absorption
 from sgdsde.oracles.laws import Law, TwoPointLaw
 from sgdsde.regions.interval import Interval
 from sgdsde.types import OracleRefusal
@@ -34,8 +35,8 @@ Branches = Callable[[Float[Array, " P"]], tuple[Float[Array, "P A"], Float[Array
 
 MAX_BRANCHES = 512
 _CELLS = tuple(2**n for n in range(9, 16))
-#: 1 − P loses digits in proportion to the mean
-_MAX_STEPS = 1e10
+#: solving with 1 − P loses digits in proportion to the mean; above this many steps states are eliminated without subtraction, on at most so many cells
+_SPARSE_STEPS, _REDUCED_CELLS = 1e8, 4096
 _HULL_POINTS = 20_001
 
 
@@ -74,15 +75,15 @@ def atoms_mean_exit(images: Branches, tick: float, start: float, interval: Inter
     for count in _CELLS:
         chain = _ulam(images, tick, start, low, high, count)
         mean, below, above = (float(number) for number in chain.start())
-        if not 0 < mean < _MAX_STEPS:
-            raise OracleRefusal(f"Noise of finitely many values: a mean near {abs(mean):.1e} steps is beyond this oracle's conditioning; see sg.splitting.")
         change = abs(before / mean - 1)
         if change <= tolerance:
             return ExitLaw(mean * tick, tick, {-1: below, 1: above}, change, chain)
         before = mean
+        if mean > _SPARSE_STEPS and count >= _REDUCED_CELLS:
+            break
     raise OracleRefusal(
-        f"Noise of finitely many values: grids of {_CELLS[-2]} and {_CELLS[-1]} cells differ by {change:.1e}; wanted {tolerance:.1e}. "
-        "Pass a larger tolerance, or simulate."
+        f"Noise of finitely many values: grids of {count // 2} and {count} cells differ by {change:.1e} at a mean near {mean:.1e} steps; wanted "
+        f"{tolerance:.1e}. Pass a larger tolerance, or simulate (rare exits: sg.splitting)."
     )
 
 
@@ -98,8 +99,11 @@ class UlamChain:
 
     def start(self) -> tuple[float, float, float]:
         """Mean steps, P(low), P(high) from the start point."""
-        system = (scipy.sparse.identity(self.P.shape[0], format="csc") - self.P.tocsc()).tocsc()
-        solved = scipy.sparse.linalg.splu(system).solve(np.column_stack([np.ones(self.P.shape[0]), self.exits]))
+        cells = self.P.shape[0]
+        system = (scipy.sparse.identity(cells, format="csc") - self.P.tocsc()).tocsc()
+        solved = scipy.sparse.linalg.splu(system).solve(np.column_stack([np.ones(cells), self.exits]))
+        if not 0 < self.first @ solved[:, 0] < _SPARSE_STEPS and cells <= _REDUCED_CELLS:
+            solved = absorption(self.P.toarray(), self.exits)
         mean, below, above = self.first @ solved
         return 1 + mean, self.first_exits[0] + below, self.first_exits[1] + above
 
