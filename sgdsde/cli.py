@@ -1,6 +1,7 @@
 """The command line. Help and lists do not import torch; names are looked up in listings; bad input is one sentence and exit status 2.
 
-``sgdsde verify`` ends with 0 where every claim ran and none lost its control, with 1 where not; a contradicted claim is a result.
+``sgdsde verify`` ends with 0 where every claim ran and none lost its control, with 1 where not, with 75 where it was stopped and can go on; a contradicted
+claim is a result.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sgdsde.measurement import Finished, Measurement
 
 WIDTH = 80
+#: exit status: stopped before the end, the same command goes on (EX_TEMPFAIL of sysexits.h)
+RESUME = 75
 PROFILES = ("quick", "full")
 WELCOME = """\
 sgdsde: which SDE describes your SGD, how well, and where it breaks.
@@ -36,6 +39,8 @@ STUDIES = "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run -
 @dataclass(frozen=True)
 class Verify:
     """Run the ledger: measure every claim of a profile, write a report.
+
+    Stopped or killed, the same command goes on from DIR/measurements.
 
     Exit status 0: everything ran and no control was lost.
 
@@ -132,9 +137,11 @@ def _info() -> int:
 
 
 def _verify(command: Verify) -> int:
+    from sgdsde.archive import Stopped
     from sgdsde.claims import catalogue
     from sgdsde.ledger import SEED, WORKERS, select, verify
     from sgdsde.report.write import prepare, write_report
+    from sgdsde.runs import Stop, listening
     from sgdsde.types import SgdsdeError
 
     progress = Progress(sys.stderr)
@@ -145,13 +152,19 @@ def _verify(command: Verify) -> int:
         seed = SEED if command.seed is None else command.seed
         workers = WORKERS if command.workers is None else command.workers
         progress.begin(f"sgdsde: {len(chosen)} claims, profile {command.profile}, seed {seed}, {workers} workers")
-        ledger = verify(claims, chosen, profile=command.profile, seed=seed, workers=workers, report=progress)
+        with listening(Stop()) as stop:
+            ledger = verify(
+                claims, chosen, profile=command.profile, seed=seed, workers=workers, report=progress, folder=command.out / "measurements", stop=stop
+            )
+    except Stopped as error:
+        print(textwrap.fill(f"sgdsde: stopped: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+        return RESUME
     except SgdsdeError as error:
         print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nsgdsde: interrupted; nothing was written.", file=sys.stderr)
-        return 130
+        print("\nsgdsde: stopped at once; finished measurements are kept. Run the same command again to go on.", file=sys.stderr)
+        return RESUME
     progress.end()
     page = write_report(ledger, command.out)
     print(summary(ledger))
@@ -165,7 +178,8 @@ def summary(ledger: Ledger) -> str:
 
     lines = [_clip(f"{e.claim.id:<5}{e.verdict.outcome:<15}{e.verdict.scale:<9}{e.claim.title}") for e in ledger.entries]
     counts = ", ".join(f"{ledger.count(outcome)} {outcome}" for outcome in Outcome if ledger.count(outcome))
-    lines += ["", f"{counts}; {ledger.seconds:.0f} s"]
+    read = f" ({ledger.read} of {len(ledger.finished)} measurements were made earlier by the same code)" if ledger.read else ""
+    lines += ["", textwrap.fill(f"{counts}; {ledger.seconds:.0f} s{read}", WIDTH)]
     for entry in ledger.entries:
         if entry.verdict.outcome is not Outcome.SUPPORTED:
             text = f"{entry.claim.id} {entry.verdict.outcome}: {entry.verdict.why}"

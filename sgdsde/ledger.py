@@ -16,9 +16,13 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
+from sgdsde.archive import measure
 from sgdsde.claim import LEVEL, Claim, Outcome, Plan, Verdict, judge_plan
 from sgdsde.measurement import Finished, Measurement, carry_out
+from sgdsde.runs.signals import Stop
+from sgdsde.runs.workers import Borrowed, Processes, Serial
 from sgdsde.types import InputError, suggest
 
 #: cores that a run uses unless told otherwise
@@ -41,7 +45,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A finished run."""
+    """A finished run. ``read`` of its measurements were made earlier, by the same code with the same seed and level."""
 
     profile: str
     seed: int
@@ -51,6 +55,7 @@ class Ledger:
     finished: Mapping[str, Finished]
     seconds: float
     environment: Mapping[str, str]
+    read: int = 0
 
     @property
     def trustworthy(self) -> bool:
@@ -103,6 +108,8 @@ def verify(
     workers: int = WORKERS,
     report: Report | None = None,
     executor: Executor | None = None,
+    folder: Path | None = None,
+    stop: Stop | None = None,
 ) -> Ledger:
     """Run the chosen claims of a catalogue.
 
@@ -113,9 +120,13 @@ def verify(
         workers: processes (1 runs everything in this one).
         report: called after each measurement with it, its outcome, how many are done, how many there are.
         executor: any executor in place of the process pool.
+        folder: keeps finished measurements; those that stand there, made by the same code with the same seed and level, are read and not made again.
+        stop: where there is a folder: asked to stop, those under way are finished and kept.
 
     Raises:
         InputError: two measurements share a name and differ, or ``workers`` < 1.
+        Stopped: asked to stop before the end.
+        FolderBusy, StorageError: another run works in the folder, or it cannot be written.
     """
     start = time.perf_counter()
     if workers < 1:
@@ -123,7 +134,10 @@ def verify(
     confidence, rows = confidence_of(catalogue, profile, seed)
     plans = {claim.id: claim.plan(profile, seed) for claim in chosen}
     jobs = _distinct(plans.values())
-    if executor is not None:
+    read = 0
+    if folder is not None:
+        finished, read = _kept(jobs, seed, confidence, folder, executor, workers, report, stop)
+    elif executor is not None:
         finished = _run(jobs, seed, confidence, executor, report)
     elif workers == 1:
         finished = {}
@@ -139,7 +153,27 @@ def verify(
         plan = plans[claim.id]
         verdict = judge_plan(claim.id, plan, finished, claim.scales[profile])
         entries.append(Entry(claim, plan, verdict, sum(finished[m.name].seconds for m in plan.measurements)))
-    return Ledger(profile, seed, confidence, rows, tuple(entries), finished, time.perf_counter() - start, environment())
+    return Ledger(profile, seed, confidence, rows, tuple(entries), finished, time.perf_counter() - start, environment(), read)
+
+
+def _kept(
+    jobs: list[Measurement], seed: int, level: float, folder: Path, executor: Executor | None, workers: int, report: Report | None, stop: Stop | None
+) -> tuple[dict[str, Finished], int]:
+    """The measurements of ``folder`` and those that are missing there, on workers that are started anew where one dies."""
+    told: dict[str, Finished] = {}
+
+    def done(job: Measurement, finished: Finished) -> None:
+        told[job.name] = finished
+        _tell(report, job, told, len(jobs))
+
+    crew = Borrowed(executor) if executor is not None else Serial() if workers == 1 else Processes(workers)
+    complete = False
+    try:
+        result = measure(jobs, seed=seed, level=level, folder=folder, workers=crew, done=done, stop=stop)
+        complete = True
+        return result
+    finally:
+        crew.close(kill=not complete)
 
 
 def environment() -> dict[str, str]:

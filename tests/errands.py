@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sgdsde.types import InputError
+import numpy as np
+
+from sgdsde.measurement import Measured
+from sgdsde.plots.panel import Panel, Series
+from sgdsde.types import Estimate, InputError
 
 
 def square(value: int) -> int:
@@ -44,3 +48,16 @@ def unhurried(function: Callable[[], Any]) -> Any:
     """So long that every worker gets one."""
     time.sleep(0.4)
     return function()
+
+
+def measured(*, seed: int, level: float, value: float, count: str = "") -> Measured:
+    """A measurement that notes how often it was made, and fails below zero."""
+    if count:
+        with open(count, "a") as file:
+            file.write("x")
+    if value < 0:
+        raise InputError("below zero")
+    series = Series("SGD", "label", np.array([1.0, 2.0]), np.array([value, np.nan]), None, np.array([3.0, np.inf]), "points")
+    panel = Panel("title", "x", "y", (series,), log="x", level=1.0, note="note")
+    estimates = {"a": Estimate(value, 0.1, 50, value - 1, float("inf")), "exact": Estimate.exact(np.float64(2.5)), "seed": Estimate.exact(float(seed % 97))}
+    return Measured(estimates, (panel,), ("a note",), "conventions")

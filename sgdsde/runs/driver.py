@@ -206,7 +206,7 @@ class Driver:
         hanging = [flight for flight in running if flight.started is not None and now - flight.started > self._deadline(flight)]
         if hanging and self.workers.count:
             self._end_hanging(hanging, now)
-        elif self._agenda.exhausted and not self.stop.level and len(self._seconds) >= 3:
+        elif self.policy.straggler is not None and self._agenda.exhausted and not self.stop.level and len(self._seconds) >= 3:
             limit = max(1.0, self.policy.straggler * statistics.median(self._seconds))
             late = [flight for flight in running if flight.started is not None and now - flight.started > limit and not flight.doubled]
             for flight in late[: max(0, self.workers.count - len(self._flights))]:

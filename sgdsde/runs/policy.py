@@ -19,7 +19,7 @@ class Policy:
         patience: see ``deadline``; before the first block has ended there is no deadline.
         failures: blocks failed for good after which the rest is given up.
         renewals: how often workers are started anew without a block having ended in between.
-        straggler: how many times the median a block must have run before an idle worker starts it a second time.
+        straggler: how many times the median a block must have run before an idle worker starts it a second time; None: never.
     """
 
     attempts: int = 3
@@ -28,7 +28,7 @@ class Policy:
     patience: float = 600.0
     failures: int = 10
     renewals: int = 6
-    straggler: float = 4.0
+    straggler: float | None = 4.0
 
     def deadline_of(self, attempts: int, longest: float | None) -> float:
         """Seconds that a block may run at its attempt number ``attempts`` + 1, ``longest`` being the longest block so far."""
