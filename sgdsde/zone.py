@@ -86,7 +86,7 @@ class Within(Zone):
         return self.lower <= value <= self.upper
 
     def __str__(self) -> str:
-        return f"{number(self.lower)} ≤ q ≤ {number(self.upper)}"
+        return f"q = {number(self.lower)}" if self.lower == self.upper else f"{number(self.lower)} ≤ q ≤ {number(self.upper)}"
 
 
 @dataclass(frozen=True)
