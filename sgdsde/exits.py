@@ -242,5 +242,5 @@ def _nobody(kernel: Kernel, start: StartPoints, region: Region, monitor: Monitor
     text = f"None of {start.paths} paths left within t = {result.horizon:g} ({round(result.horizon / kernel.tick)} ticks)."
     expected = expected_exit(kernel, start.probe, region, monitor=monitor)
     return (
-        f"{text} {expected} For rare exits use sg.rare_exit." if expected else f"{text} No oracle covers this problem; use a longer horizon, or sg.rare_exit."
+        f"{text} {expected} For rare exits use sg.rare_exit_time." if expected else f"{text} No oracle covers this problem; use a longer horizon, or sg.rare_exit."
     )

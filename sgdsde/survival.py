@@ -64,7 +64,7 @@ def log_rank(a: tuple[Times, Flags], b: tuple[Times, Flags]) -> tuple[float, flo
 def exit_rate(times: Times, exited: Flags, *, level: float = LEVEL) -> Estimate:
     """Exits per unit of time watched, with the exact (Garwood) interval: the inverse mean exit where exits are memoryless, and only there.
 
-    The maximum-likelihood mean, total time / exits, is biased by some 1/exits (+8 % at 20, +.7 % at 200).
+    The maximum-likelihood mean, total time / exits, is consistent: of n paths stopped at the median it is too high by 8 % for n = 20, .7 % for n = 200.
     """
     times, exited = _checked(times, exited)
     return poisson_rate(int(exited.sum()), float(times.sum()), level=level)

@@ -412,7 +412,7 @@ def test_linear_exponent_against_the_chain() -> None:
         (lambda: oracles.sgd_mean_exit(quadratic(-0.1), 1.0, 0.0, LEFT_OF_ONE), OracleRefusal, "Give a finite interval"),
         (lambda: oracles.sgd_mean_exit(quadratic(0.1), 1.0, 0.0, Interval(-4, 4), law=oracles.ExponentialLaw()), OracleRefusal, "No exit oracle for"),
         (lambda: oracles.skeleton_mean_exit(sg.sdes.HASME(quartic(0.9), 0.2), -1.0, LEFT), OracleRefusal, "does not exist at"),
-        (lambda: oracles.skeleton_mean_exit(sg.sdes.SME1(quartic(0.4), 0.05), -1.0, LEFT), OracleRefusal, "splitting"),
+        (lambda: oracles.skeleton_mean_exit(sg.sdes.SME1(quartic(0.4), 0.05), -1.0, LEFT), OracleRefusal, "rare_exit_time"),
         (lambda: oracles.sde_mean_exit(sg.sdes.GradientFlow(quartic(1.0), 0.1), -1.0, LEFT), OracleRefusal, "noise vanishes"),
         (lambda: oracles.sde_mean_exit(sg.sdes.SME1(quartic(0.02), 0.05), -1.0, LEFT), OracleRefusal, "beyond floating point"),
         (lambda: oracles.sde_mean_exit(sg.sdes.SME1(quartic(1.0), 0.1), -1.0, LEFT).steps, InputError, "has no tick"),

@@ -77,7 +77,7 @@ def skeleton_mean_exit(sde: SDE, theta0: Any, region: Region, *, tick: float | N
         if error > tolerance and 2 * len(process.step) > _MAX_NODES:
             raise OracleRefusal(
                 f"{what}: accuracy {error:.1e} at a mean of {mean:.3g} steps; wanted {tolerance:.1e}. Kinks (log='clip') and rare exits cost accuracy: "
-                "pass a larger tolerance, or use sde_mean_exit (continuous watch) or splitting."
+                "pass a larger tolerance, or use sde_mean_exit (continuous watch) or sg.rare_exit_time."
             )
     return ExitLaw(mean * tick, tick, {-1: below, 1: above}, error, process)
 

@@ -28,7 +28,7 @@ def edges(low: float, high: float, width: Callable[[Array], Array], *, limit: in
     if not np.isfinite(total[-1]) or total[-1] > limit:
         raise OracleRefusal(
             f"{what}: ({low:.4g}, {high:.4g}) takes {total[-1]:.3g} panels to resolve its noise (narrowest width {wanted.min():.2g}); "
-            f"the grid holds {limit}. Take a smaller region, a larger eta or noise, or simulate (sg.splitting for rare exits)."
+            f"the grid holds {limit}. Take a smaller region, a larger eta or noise, or simulate (sg.rare_exit_time for rare exits)."
         )
     inner = sorted({m for m in marks if low < m < high})
     ends = [low, *inner, high]
