@@ -83,7 +83,7 @@ def atoms_mean_exit(images: Branches, tick: float, start: float, interval: Inter
             break
     raise OracleRefusal(
         f"Noise of finitely many values: grids of {count // 2} and {count} cells differ by {change:.1e} at a mean near {mean:.1e} steps; wanted "
-        f"{tolerance:.1e}. Pass a larger tolerance, or simulate (rare exits: sg.splitting)."
+        f"{tolerance:.1e}. Pass a larger tolerance, or simulate (rare exits: sg.rare_exit_time)."
     )
 
 
