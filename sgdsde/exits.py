@@ -239,8 +239,6 @@ def _share(wanted: int | None, first: int, last: int, paths: int) -> int | None:
 
 def _nobody(kernel: Kernel, start: StartPoints, region: Region, monitor: Monitor, result: ExitTimes) -> str:
     """The warning where no path left, with what theory expects."""
-    text = f"None of {start.paths} paths left within t = {result.horizon:g} ({round(result.horizon / kernel.tick)} ticks)."
     expected = expected_exit(kernel, start.probe, region, monitor=monitor)
-    return (
-        f"{text} {expected} For rare exits use sg.rare_exit_time." if expected else f"{text} No oracle covers this problem; use a longer horizon, or sg.rare_exit."
-    )
+    said = str(expected) if expected else "No oracle covers this problem."
+    return f"None of {start.paths} paths left within t = {result.horizon:g}. {said} Use a longer horizon, or sg.rare_exit_time for rare exits."
