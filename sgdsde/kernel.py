@@ -34,6 +34,8 @@ class Kernel(ABC):
     tick: float
     #: the loop may ask for several ticks in one call of ``leap`` (a library that wants whole intervals)
     leaps: bool = False
+    #: ticks after which the law of ``advance`` repeats: 1 where it does not depend on k
+    period: int = 1
 
     def init(self, theta: Points, generator: torch.Generator) -> State:
         """The state at the start points; kernels with a memory fill it here."""

@@ -33,7 +33,7 @@ class ShuffledSGD(Kernel):
         self.eta = positive(eta, "eta")
         self.tick = self.eta
         self.dim = objective.dim
-        self.epoch = objective.n // self.batch_size
+        self.period = self.epoch = objective.n // self.batch_size
 
     @property
     def width(self) -> int:
