@@ -33,8 +33,8 @@ _MODULES = (
 _NAMES = {
     "expected_exit": "forecast",
     "QuasiStationary": "quasi_stationary",
-    "rare_exit": "splitting",
-    "RareExit": "splitting",
+    "rare_exit_time": "splitting",
+    "RareExit": "splitting_result",
     "Objective": "objective",
     "Facts": "objective",
     "Noise": "noise",

@@ -1,181 +1,189 @@
-"""Rare exits by fixed-effort multilevel splitting: mean exit times that no direct simulation reaches, with an interval.
+"""Rare exits by multilevel splitting: mean exit times far beyond direct simulation, with an interval.
 
-A path that is put back to its start whenever it leaves has a stationary exit flux of exactly 1/Eτ (renewal theorem). That flux is the flux of paths that
-come from home A = {score ≤ z} and pass a first level, times the chance that such a path leaves before it is home again; the chance is a product
-over levels, each estimated from ``particles`` trials started where the level before was passed (Allen, Frenkel, ten Wolde, J. Chem. Phys. 124, 2006;
-Garvels 2000). Levels are passed within ticks too (:mod:`splitting_clock`), exits count at whole ticks. Unbiased for the flux whatever the score; a poor
-score costs variance, which independent replicas measure.
+Put a path back to its start whenever it leaves: in the long run it leaves exactly once in Eτ (renewal theorem; Hill's relation). These exits are counted as
+
+    1/Eτ = flux past a first level of paths from the core × P(pass the second | …) × … × P(leave | passed the last),
+
+each factor from ``effort`` pieces of paths started where the level before was passed (Allen, Frenkel, ten Wolde, J. Chem. Phys. 124, 024102, 2006; fixed
+effort: Garvels 2000). With levels fixed by a pilot the product is unbiased for 1/Eτ (Del Moral 2004, section 7.4), whatever the score and however far steps
+jump; what is left is the burn-in, exponentially small. Independent replicas give the interval. Derivation: docs/theory/splitting.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.stats
 import torch
-from torch import Generator, Tensor
+from tqdm import tqdm
 
-from sgdsde.ensemble import run_jobs
+from sgdsde.ensemble import Start, run_jobs
 from sgdsde.kernel import Kernel
-from sgdsde.kernels.shuffled_sgd import ShuffledSGD
-from sgdsde.loop import one_thread
-from sgdsde.region import Bordered, Region
+from sgdsde.loop import describe, one_thread
+from sgdsde.monitor import Monitor
+from sgdsde.monitors import Iterates, as_monitor
 from sgdsde.regions import as_region
 from sgdsde.rng import stream
-from sgdsde.splitting_pilot import Ground, Plan, explore
-from sgdsde.splitting_trials import run_home, run_trials
-from sgdsde.stats import LEVEL
-from sgdsde.types import Estimate, InputError, as_points, warn
+from sgdsde.splitting_cycles import Problem, Walkers, excursions
+from sgdsde.splitting_moves import Score, WholeTicks, clock_of
+from sgdsde.splitting_pieces import Book, resampled
+from sgdsde.splitting_plan import GOOD, Plan, make_plan
+from sgdsde.splitting_result import RareExit, log_interval, ratio
+from sgdsde.splitting_setup import checked_count, checked_levels, checked_score, start_pool
+from sgdsde.types import OracleRefusal, positive, tallying, warn
 
-Score = Callable[[Tensor], Tensor]
+#: into how many parts the noise of a step is divided, tried in this order
+_DIVISIONS = (1, 4, 16)
+#: replicas that are run together as one tensor
+_TOGETHER = 8
+#: one walker looks for passages of the first level where there are so many pieces a level
+_PIECES_PER_WALKER = 8
 
 
-def rare_exit(
+def rare_exit_time(
     kernel: Kernel,
-    theta0: Any,
+    theta0: Start,
     *,
     region: Any,
-    seed: int,
     score: Score | None = None,
-    particles: int = 1024,
-    replicas: int = 16,
+    levels: Sequence[float] | None = None,
+    monitor: str | Monitor = "iterates",
+    effort: int = 1024,
+    replicas: int = 32,
+    burn_in: float | None = None,
+    seed: int,
     executor: Executor | None = None,
+    progress: bool | None = None,
 ) -> RareExit:
-    """Mean exit time from a metastable region, watched at iterates.
+    """The mean exit time from a region by splitting, for a kernel whose law does not depend on time (or only on the place in an epoch).
 
     Args:
-        kernel: SGD or an integrator; its law must not depend on the time (no epoch shuffling).
-        theta0: one start point inside, at home in the region (a minimum).
-        region: a Region, or a function true inside.
-        score: ``[P, dim]`` → ``[P]``, growing on the way out; default: minus the distance to the nearest face.
-        particles: trials a level in each replica.
-        replicas: independent repetitions, ≥ 8; the interval comes from their spread.
+        theta0: where a path starts (and is put back to): a point ``[dim]``, points ``[S, dim]`` or a sampler to draw it from, inside.
+        region: a Region, or a function that is true inside (then ``score`` is needed).
+        score: ``[P, dim]`` → ``[P]``, falling from the core to the border; default the signed distance to the nearest face. A poor one costs precision only.
+        levels: falling scores: the core's border, then λ₁ > λ₂ > …; default by a pilot run.
+        monitor: as in :func:`sgdsde.exit_times`. Between iterates an exit counts for the end of its substep.
+        effort: pieces of paths a level and replica.
+        replicas: independent repetitions, at least 8; the interval comes from their spread.
+        burn_in: SDE time that paths take to settle inside; default measured by the pilot.
+        seed, executor, progress: as in :func:`sgdsde.exit_times`; results do not depend on the executor.
 
     Raises:
-        InputError: wrong shapes, a start outside, a region without border and no score, or a kernel that depends on time.
-        DomainError: the model does not exist on the way, or diverges inside the region.
+        InputError: a start outside, a region without border where no score is given, levels that do not fall or that paths do not move between, wrong shapes.
+        DomainError: the model is known not to exist at the start.
+        OracleRefusal: no noise, no settling, paths that linger elsewhere in the region, exits by single jumps that cannot be divided, or no exit found.
     """
-    region = as_region(region)
-    score = _checked_score(region, score)
-    if isinstance(kernel, ShuffledSGD):
-        raise InputError("ShuffledSGD has a position in the epoch, so its paths cannot be restarted from a point; splitting needs a time-homogeneous kernel.")
-    if particles < 16 or replicas < 8:
-        raise InputError(f"particles = {particles}, replicas = {replicas}; wanted at least 16 and 8.")
-    start = as_points(theta0, kernel.start_dim, name="theta0")
-    if start.shape[0] != 1 or kernel.start_dim != kernel.dim:
-        raise InputError(f"theta0 has shape {tuple(start.shape)}; splitting takes one start point of a single kernel.")
-    if not bool(region.inside(start).all()):
-        raise InputError("theta0 lies outside the region; start inside.")
-    kernel.check(start)
-    with one_thread(), torch.no_grad():
-        plan = explore(Ground(kernel, region, score, start), particles, stream(seed, "rare_exit pilot", 0, start.device))
-    jobs = [_Job(Ground(kernel, region, score, start), plan, particles, seed, index) for index in range(replicas)]
-    runs = run_jobs(_replica, jobs, executor, lambda job, run: None)
-    fluxes = np.array([run.flux for run in runs])
-    if (fluxes == 0).any():
-        lost = int((fluxes == 0).sum())
-        warn(f"{lost} of {replicas} replicas found no way out: the interval is too narrow. Give more particles, or a score that grows on the way out.")
-    return RareExit(fluxes / kernel.tick, kernel.tick, plan.levels, np.mean([run.chances for run in runs], axis=0), sum(run.cost for run in runs) + plan.cost)
+    region, monitor = as_region(region), as_monitor(monitor)
+    score, levels = checked_score(region, score), checked_levels(levels)
+    effort, replicas = checked_count(effort, "effort", 16), checked_count(replicas, "replicas", 8)
+    watched = monitor.clock(kernel, region)
+    burn = None if burn_in is None else max(1, math.ceil(positive(burn_in, "burn_in") / watched.tick * (1 - 1e-12)))
+    pool = start_pool(kernel, theta0, region, seed)
+    walkers = max(16, effort // _PIECES_PER_WALKER)
+    problem, plan, book = _prepare(kernel, Problem(watched, WholeTicks(watched), region, monitor, score, pool), levels, burn, effort, walkers, seed)
+    cuts = [(first, min(first + _TOGETHER, replicas)) for first in range(0, replicas, _TOGETHER)]
+    jobs = [_Job(problem, plan, effort, walkers, last - first, seed, block) for block, (first, last) in enumerate(cuts)]
+    with tqdm(total=replicas, unit="replica", leave=False, disable=None if progress is None else not progress) as bar:
+        blocks = run_jobs(_run_job, jobs, executor, lambda job, _: bar.update(job.replicas))
+    for block in blocks:
+        book.merge(block.book)
+    flows = np.concatenate([block.flows for block in blocks]) / watched.tick  # [replicas, levels + 1]
+    if not flows[:, -1].any():
+        raise OracleRefusal(f"None of {replicas} replicas found a way out with effort {effort}; use more effort, or a score that falls until the exit.")
+    distinct = tuple(int(n) for n in np.sum([block.distinct for block in blocks], axis=0))
+    if min(distinct) < 4 * replicas:
+        warn(f"Only {min(distinct)} distinct points stand behind a level in {replicas} replicas: the interval is too narrow. Use more effort or another score.")
+    moves = problem.clock.moves
+    return RareExit(
+        replica_rates=flows[:, -1],
+        tick=kernel.tick,
+        levels=plan.levels,
+        flux=log_interval(flows[:, 0]),
+        probabilities=tuple(ratio(after, before) for before, after in zip(flows.T[:-1], flows.T[1:], strict=True)),
+        distinct=distinct,
+        fates=book.fates,
+        evaluations=book.moves * problem.clock.cost * watched.tick / kernel.tick,
+        burn_in=plan.burn_in / moves * watched.tick,
+        longest=book.longest / moves * watched.tick,
+        monitor=monitor.name,
+        conventions=replace(kernel.conventions(), dtype=str(pool.dtype).removeprefix("torch."), device=str(pool.device)),
+        tally=book.tally,
+        recipe={"seed": seed, "effort": effort, "replicas": replicas, "kernel": describe(kernel), "region": type(region).__name__, "moves a tick": moves},
+    )
 
 
-@dataclass(frozen=True)
-class RareExit:
-    """What splitting found.
-
-    Attributes:
-        rates: exits per unit of SDE time in each replica.
-        levels: the scores of the levels.
-        chances: the mean chance to pass from each level to the next, the last one to the exit.
-        cost: path-ticks spent in all.
-    """
-
-    rates: np.ndarray
-    tick: float
-    levels: tuple[float, ...]
-    chances: np.ndarray = field(repr=False)
-    cost: float
-
-    def rate(self, *, level: float = LEVEL) -> Estimate:
-        """Exits per unit of SDE time: the mean over replicas, with Student's interval on the log scale."""
-        value = float(self.rates.mean())
-        stderr = float(self.rates.std(ddof=1)) / math.sqrt(len(self.rates))
-        if value == 0:
-            raise InputError("No replica found a way out; give more particles, or a score that grows on the way out.")
-        factor = math.exp(float(scipy.stats.t.isf((1 - level) / 2, len(self.rates) - 1)) * stderr / value)
-        return Estimate(value, stderr, len(self.rates), value / factor, value * factor)
-
-    def mean(self, *, level: float = LEVEL) -> Estimate:
-        """Eτ = 1/rate in SDE time."""
-        rate = self.rate(level=level)
-        return Estimate(1 / rate.value, rate.stderr / rate.value**2, rate.n, 1 / rate.high, 1 / rate.low)
-
-    def __str__(self) -> str:
-        mean = self.mean()
-        return f"RareExit: mean exit t = {mean} ({mean.value / self.tick:.4g} ticks) over {len(self.levels)} levels, {self.cost:.3g} path-ticks"
+def _prepare(
+    kernel: Kernel, problem: Problem, levels: tuple[float, ...] | None, burn_in: int | None, effort: int, walkers: int, seed: int
+) -> tuple[Problem, Plan, Book]:
+    """The pilot, with the noise of a step divided more finely until levels lie between the moves."""
+    with one_thread(), torch.no_grad(), tallying() as tally:
+        book = Book(tally)
+        for attempt, divide in enumerate(_DIVISIONS):
+            if isinstance(problem.monitor, Iterates):
+                problem = replace(problem, clock=clock_of(kernel, divide=1 if levels is not None else divide))
+            last = levels is not None or divide == _DIVISIONS[-1] or not problem.clock.divisible
+            generator = stream(seed, "rare_exit_time pilot", attempt, problem.pool.device)
+            try:
+                plan = make_plan(problem, levels=levels, burn_in=burn_in, effort=effort, walkers=walkers, generator=generator, book=book)
+            except OracleRefusal:
+                if last:
+                    raise
+                continue
+            if last or plan.fresh >= GOOD:
+                break
+    book.fates.clear()
+    return problem, plan, book
 
 
 @dataclass(frozen=True)
 class _Job:
-    ground: Ground
+    """Some replicas, with all they need to run anywhere."""
+
+    problem: Problem
     plan: Plan
-    particles: int
+    effort: int
+    walkers: int
+    replicas: int
     seed: int
-    replica: int
+    block: int
 
 
 @dataclass(frozen=True)
-class _Run:
-    flux: float
-    chances: tuple[float, ...]
-    cost: float
+class _Block:
+    """Passages of each level per watched tick, the exit last, ``[replicas, levels + 1]``; the distinct points behind each but the first."""
+
+    flows: np.ndarray
+    distinct: list[int]
+    book: Book
 
 
-def _replica(job: _Job) -> _Run:
-    plan = job.plan
-    walkers = job.ground.walkers(plan.pieces)
-    generator = stream(job.seed, "rare_exit", job.replica, walkers.start.device)
-    with one_thread(), torch.no_grad():
-        home = run_home(job.ground.walkers(1), walkers, job.particles, plan, generator)
-        states, out, cost, chances = home.crossings, home.out, home.cost, []
-        for target in (*plan.levels[1:], math.inf):
-            if out.numel() == 0:
-                chances.append(0.0)
-                continue
-            picks = _systematic(out.numel(), job.particles, generator)
-            trial = run_trials(walkers, states.take(picks), out[picks], target, plan.home, generator)
-            cost += trial.cost
-            chances.append(float(trial.passed.to(torch.float64).mean()))
-            passed = torch.nonzero(trial.passed)[:, 0]
-            states, out = trial.states.take(passed), trial.out[passed]
-    return _Run(home.flux * math.prod(chances), tuple(chances), cost)
+def _run_job(job: _Job) -> _Block:
+    problem, plan, device = job.problem, job.plan, job.problem.pool.device
+    generator = stream(job.seed, "rare_exit_time", job.block, device)
+    core, *levels = plan.levels
+    with one_thread(), torch.no_grad(), tallying() as tally:
+        book = Book(tally)
+        group = Walkers(problem, torch.arange(job.replicas, device=device).repeat_interleave(job.walkers), generator, book)
+        group.passages(core=core, first=levels[0], moves=plan.burn_in, keep=False)
+        pieces = group.passages(core=core, first=levels[0], moves=plan.window)
+        if pieces is None:
+            return _Block(np.zeros((job.replicas, len(levels) + 1)), [0] * len(levels), book)
+        started = _counts(pieces.owner, job.replicas)
+        flows, distinct = [started * problem.clock.moves / (job.walkers * plan.window)], []
+        for level in (*levels[1:], None):
+            passed = excursions(problem, pieces, level=level, core=core, cap=plan.cap, generator=generator, book=book)
+            flows.append(flows[-1] * _counts(passed.owner, job.replicas) / np.maximum(started, 1))
+            distinct.append(int(torch.stack([passed.owner, passed.point]).unique(dim=1).shape[1]))
+            if level is not None:
+                pieces = resampled(passed, job.effort, job.replicas, generator)
+                started = _counts(pieces.owner, job.replicas)
+        book.add("exited", passed.count)
+    return _Block(np.stack(flows, 1), distinct, book)
 
 
-def _systematic(count: int, wanted: int, generator: Generator) -> Tensor:
-    """``wanted`` indices below ``count``, each equally likely, as evenly as can be: in random order every index ⌊wanted/count⌋ or ⌈wanted/count⌉ times."""
-    order = torch.randperm(count, generator=generator, device=generator.device)
-    offset = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
-    places = ((torch.arange(wanted, dtype=torch.float64, device=generator.device) + offset) * (count / wanted)).floor().long().clamp_max(count - 1)
-    return order[places]
-
-
-@dataclass(frozen=True)
-class _MinusDistance:
-    """The default score."""
-
-    region: Bordered
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        return -self.region.distances(theta).amin(1)
-
-
-def _checked_score(region: Region, score: Score | None) -> Score:
-    if score is not None:
-        return score
-    if not isinstance(region, Bordered):
-        raise InputError(f"{type(region).__name__} has no border to measure progress by; give score=…, a function that grows on the way out.")
-    return _MinusDistance(region)
+def _counts(owner: torch.Tensor, replicas: int) -> np.ndarray:
+    return torch.bincount(owner, minlength=replicas).cpu().numpy().astype(float)

@@ -22,9 +22,11 @@ ORDER = [
     "noise", "noises", "curvature",
     "sde", "sdes", "kernel", "kernels",
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
-    "forecast", "quasi_stationary", "exit_result", "exits", "comparison", "compare", "order", "atlas",
+    "forecast", "quasi_stationary", "exit_result", "exits",
+    "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
+    "comparison", "compare", "order", "atlas",
     "training", "bounds",
-    "store", "runs", "zone", "measurement", "claim", "measurements", "claims", "ledger",
+    "store", "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
     "report", "listing", "cli", "__main__",
 ]
 # fmt: on
