@@ -54,10 +54,10 @@ class Positivity(Claim):
         twice = {f"{spectrum}, d = {d}, rank {2 * d}": (spectrum, d, 2 * d) for spectrum in (FIRST, LAST) for d in dims[1:]}
         ample = {f"{FIRST}, d = {d}, rank {4 * d}": (FIRST, d, 4 * d) for d in dims}
         every = {"cases": cases | twice | ample, "count": count}
-        random = Measurement("positivity under random noise", random_noise, every, seconds=count / 50)
+        random = Measurement("positivity under random noise", random_noise, every, seconds=count / 150)
         aligned = {f"d = {d}, rank {max(1, d // 5)}": (d, max(1, d // 5)) for d in dims}
         aligned_drawn = {f"drawn, d = {commuting_drawn[0]}, rank {commuting_drawn[1]}": commuting_drawn}
-        commuting = Measurement("positivity under commuting noise", commuting_noise, {"cases": aligned | aligned_drawn, "count": count}, seconds=count / 200)
+        commuting = Measurement("positivity under commuting noise", commuting_noise, {"cases": aligned | aligned_drawn, "count": count}, seconds=count / 1500)
         rows: list[Row] = []
         where: Mapping[str, Any]
         for pair in (*PAIRS, *drawn_pairs):

@@ -54,7 +54,7 @@ class ProductForm(Claim):
         dim = int(rng.integers(6, 25))
         rank, top = int(rng.integers(1, dim // 2 + 1)), round(float(rng.uniform(0.7, 0.97)), 3)
         other = {f"d = {dim}, rank {rank}": (dim, rank, top, 150)}
-        low_rank = Measurement("product form and projection, low rank", drawn_problems, {"cases": cases}, seconds=sum(c[3] for c in cases.values()) / 150)
+        low_rank = Measurement("product form and projection, low rank", drawn_problems, {"cases": cases}, seconds=sum(c[3] for c in cases.values()) / 220)
         low_rank_drawn = Measurement("product form and projection, low rank, drawn", drawn_problems, {"cases": other}, seconds=0.8)
         listed = Measurement("product form and projection, two listed problems", listed_problems, {"spectra": LISTED}, seconds=0.2)
         full_rank = {f"d = {dim}, rank {8 * dim}": (dim, 8 * dim, 0.9, 20) for dim in POSITIVE[profile]}
