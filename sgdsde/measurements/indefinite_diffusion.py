@@ -52,7 +52,8 @@ def drawn_problems(*, seed: int, level: float, cases: Mapping[str, tuple[int, in
         estimates[f"{name}/better"] = proportion(int((table["product"] < table["project"]).sum()), problems, level=level)
         estimates[f"{name}/defect/product"] = exactly(table["defect/product"].max(), 1e-13)
         estimates[f"{name}/defect/HASME"] = exactly(table["defect/HASME"].min(), 1e-13)
-    return Measured(estimates, panels=(_panel(cases, estimates),), conventions=f"Gaussian noise, constant covariance, float64, eta={ETA}")
+    panels = (_panel(cases, estimates),) if len(cases) > 2 else ()
+    return Measured(estimates, panels=panels, conventions=f"Gaussian noise, constant covariance, float64, eta={ETA}")
 
 
 def listed_problems(*, seed: int, level: float, spectra: Sequence[tuple[float, float]]) -> Measured:
