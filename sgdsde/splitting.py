@@ -31,15 +31,17 @@ from sgdsde.rng import stream
 from sgdsde.splitting_cycles import Problem, Walkers, excursions
 from sgdsde.splitting_moves import Score, WholeTicks, clock_of
 from sgdsde.splitting_pieces import Book, resampled
-from sgdsde.splitting_plan import GOOD, Plan, make_plan
+from sgdsde.splitting_plan import GOOD, Plan, StepsTooLarge, make_plan, settling_time
 from sgdsde.splitting_result import RareExit, log_interval, ratio
 from sgdsde.splitting_setup import checked_count, checked_levels, checked_score, start_pool
 from sgdsde.types import OracleRefusal, positive, tallying, warn
 
 #: into how many parts the noise of a step is divided, tried in this order
-_DIVISIONS = (1, 4, 16)
-#: replicas that are run together as one tensor
-_TOGETHER = 8
+_DIVISIONS = (1, 8, 32)
+#: pieces a level that are run together as one tensor: replicas times effort
+_TOGETHER = 8192
+#: fewer distinct points than these behind a level, over all replicas, are warned of
+_TRUSTED = 200
 #: one walker looks for passages of the first level where there are so many pieces a level
 _PIECES_PER_WALKER = 8
 
@@ -85,7 +87,8 @@ def rare_exit_time(
     pool = start_pool(kernel, theta0, region, seed)
     walkers = max(16, effort // _PIECES_PER_WALKER)
     problem, plan, book = _prepare(kernel, Problem(watched, WholeTicks(watched), region, monitor, score, pool), levels, burn, effort, walkers, seed)
-    cuts = [(first, min(first + _TOGETHER, replicas)) for first in range(0, replicas, _TOGETHER)]
+    together = max(1, _TOGETHER // effort)
+    cuts = [(first, min(first + together, replicas)) for first in range(0, replicas, together)]
     jobs = [_Job(problem, plan, effort, walkers, last - first, seed, block) for block, (first, last) in enumerate(cuts)]
     with tqdm(total=replicas, unit="replica", leave=False, disable=None if progress is None else not progress) as bar:
         blocks = run_jobs(_run_job, jobs, executor, lambda job, _: bar.update(job.replicas))
@@ -95,8 +98,8 @@ def rare_exit_time(
     if not flows[:, -1].any():
         raise OracleRefusal(f"None of {replicas} replicas found a way out with effort {effort}; use more effort, or a score that falls until the exit.")
     distinct = tuple(int(n) for n in np.sum([block.distinct for block in blocks], axis=0))
-    if min(distinct) < 4 * replicas:
-        warn(f"Only {min(distinct)} distinct points stand behind a level in {replicas} replicas: the interval is too narrow. Use more effort or another score.")
+    if min(distinct) < _TRUSTED:
+        warn(f"Only {min(distinct)} distinct points stand behind a level in {replicas} replicas: the interval may be too narrow. Use more effort.")
     moves = problem.clock.moves
     return RareExit(
         replica_rates=flows[:, -1],
@@ -122,6 +125,8 @@ def _prepare(
     """The pilot, with the noise of a step divided more finely until levels lie between the moves."""
     with one_thread(), torch.no_grad(), tallying() as tally:
         book = Book(tally)
+        if burn_in is None:
+            burn_in = settling_time(problem, stream(seed, "rare_exit_time settling", 0, problem.pool.device), book)
         for attempt, divide in enumerate(_DIVISIONS):
             if isinstance(problem.monitor, Iterates):
                 problem = replace(problem, clock=clock_of(kernel, divide=1 if levels is not None else divide))
@@ -129,7 +134,7 @@ def _prepare(
             generator = stream(seed, "rare_exit_time pilot", attempt, problem.pool.device)
             try:
                 plan = make_plan(problem, levels=levels, burn_in=burn_in, effort=effort, walkers=walkers, generator=generator, book=book)
-            except OracleRefusal:
+            except StepsTooLarge:
                 if last:
                     raise
                 continue

@@ -20,9 +20,9 @@ from sgdsde.types import InputError, OracleRefusal
 #: the share of excursions that should pass the next level
 PASS = 0.2
 MAX_LEVELS = 200
-#: walkers of the pilot, and how many ticks it waits for them to settle
+#: walkers of the pilot, and the fewest and most ticks after which they may have settled
 WALKERS = 1024
-MAX_SETTLING = 2**17
+_SHORTEST, MAX_SETTLING = 8, 2**17
 #: two samples of WALKERS points differ by more than this with probability .05 (Kolmogorov–Smirnov)
 _SAME = 1.36 * math.sqrt(2 / WALKERS)
 #: burn-in, in units of the time at which the laws at half of it and at it look alike
@@ -32,7 +32,11 @@ _CORE, _FIRST = 0.5, 0.2
 #: an excursion may last so many burn-ins
 PATIENCE = 10
 #: a level is too far where fewer distinct points than these stand behind the pieces that passed it; good where they are this share
-FEWEST, GOOD = 16, 0.5
+FEWEST, GOOD = 16, 0.25
+
+
+class StepsTooLarge(OracleRefusal):
+    """Levels cannot be placed between single moves."""
 
 
 @dataclass(frozen=True)
@@ -49,61 +53,65 @@ class Plan:
     fresh: float
 
 
-def make_plan(problem: Problem, *, levels: Sequence[float] | None, burn_in: int | None, effort: int, walkers: int, generator: Generator, book: Book) -> Plan:
-    """Run the pilot; ``burn_in`` is in ticks.
+def settling_time(problem: Problem, generator: Generator, book: Book) -> int:
+    """Ticks until the laws of the score and of the distance from the start, at half that time and at it, look alike.
 
     Raises:
-        InputError: given levels between which the paths do not move.
-        OracleRefusal: nothing moves, the process does not settle, or levels cannot be placed between single moves.
+        OracleRefusal: nothing moves, or the process does not settle.
     """
-    moves = problem.clock.moves
     group = Walkers(problem, torch.zeros(WALKERS, dtype=torch.long, device=problem.pool.device), generator, book)
-    settled = _settle(group, burn_in, moves)
-    if levels is None:
-        scores = group.score.double()
-        core, first = (float(torch.quantile(scores, share)) for share in (1 - _CORE, _FIRST))
-        if not first < core:
-            raise OracleRefusal(f"The score takes the value {core:g} on most of the settled paths, so no levels can be placed; give another score.")
-    else:
-        core, first = levels[0], levels[1]
-    burn = moves * (_SAFETY * settled if burn_in is None else burn_in)
-    group.passages(core=core, first=first, moves=burn, keep=False)
-    found = group.passages(core=core, first=first, moves=burn)
-    if found is None:
-        low, high = float(group.score.min()), float(group.score.max())
-        raise InputError(
-            f"No path came from the core (score ≥ {core:g}) past the first level ({first:g}) within {burn // moves} ticks of {WALKERS} paths, whose scores lie "
-            f"between {low:.4g} and {high:.4g}. Give levels that begin inside that range, or a longer burn_in."
-        )
-    period, cap = problem.clock.period, PATIENCE * burn
-    window = math.ceil(effort * WALKERS * burn / (found.count * walkers * period)) * period
-    fresh = 1.0
-    if levels is None:
-        further, fresh = _further(problem, found, core=core, effort=max(effort, 512), cap=cap, generator=generator, book=book)
-        levels = (core, first, *further)
-    return Plan(tuple(levels), burn, window, cap, fresh)
-
-
-def _settle(group: Walkers, burn_in: int | None, moves: int) -> int:
-    """Ticks until the laws of the score and of the distance from the start at half that time and at it look alike."""
-    start = group.pieces.state.theta.clone()
+    start = group.pieces.state.theta
 
     def seen() -> list[Tensor]:
         away = (group.pieces.state.theta - start).double().norm(dim=1)
         return [group.score.double().sort().values, away.sort().values]
 
-    done, target, before = 0, 8 if burn_in is None else burn_in, seen()
+    done, target, before = 0, _SHORTEST, seen()
     while True:
-        for _ in range((target - done) * moves):
+        for _ in range((target - done) * problem.clock.moves):
             group.move()
         done, now = target, seen()
         if not bool((group.pieces.state.theta != group.pieces.state.theta[:1]).any()):
             raise OracleRefusal(f"All {WALKERS} paths stand at the same point after {done} ticks: there is no noise, so no path leaves by chance.")
-        if burn_in is not None or all(_distance(a, b) <= _SAME for a, b in zip(before, now, strict=True)):
-            return done
+        if all(_distance(a, b) <= _SAME for a, b in zip(before, now, strict=True)):
+            return _SAFETY * done
         if done >= MAX_SETTLING:
             raise OracleRefusal(f"The law inside the region does not settle within {done} ticks; is it metastable? Give burn_in if you know it.")
         before, target = now, 2 * done
+
+
+def make_plan(problem: Problem, *, levels: Sequence[float] | None, burn_in: int, effort: int, walkers: int, generator: Generator, book: Book) -> Plan:
+    """Run the pilot; ``burn_in`` is in ticks.
+
+    Raises:
+        InputError: given levels between which the paths do not move.
+        OracleRefusal: paths linger, or (:class:`StepsTooLarge`) levels cannot be placed between single moves.
+    """
+    burn, cap, period = burn_in * problem.clock.moves, PATIENCE * burn_in * problem.clock.moves, problem.clock.period
+    group = Walkers(problem, torch.zeros(WALKERS, dtype=torch.long, device=problem.pool.device), generator, book)
+    if levels is None:
+        for _ in range(burn):
+            group.move()
+        scores = group.score.double()
+        core, first = (float(torch.quantile(scores, share)) for share in (1 - _CORE, _FIRST))
+        if not first < core:
+            raise OracleRefusal(f"The score takes the value {core:g} on most of the settled paths, so no levels can be placed; give another score.")
+        group.armed = group.score >= core
+    else:
+        core, first = levels[0], levels[1]
+        group.passages(core=core, first=first, moves=burn, keep=False)
+    found = group.passages(core=core, first=first, moves=burn)
+    if found is None:
+        low, high = float(group.score.min()), float(group.score.max())
+        raise InputError(
+            f"No path came from the core (score ≥ {core:g}) past the first level ({first:g}) within {burn_in} ticks of {WALKERS} paths, whose scores lie "
+            f"between {low:.4g} and {high:.4g}. Give levels that begin inside that range, or a longer burn_in."
+        )
+    window = math.ceil(effort * WALKERS * burn / (found.count * walkers * period)) * period
+    if levels is not None:
+        return Plan(tuple(levels), burn, window, cap, 1.0)
+    further, fresh = _further(problem, found, core=core, effort=max(effort, 512), cap=cap, generator=generator, book=book)
+    return Plan((core, first, *further), burn, window, cap, fresh)
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
@@ -126,7 +134,7 @@ def _further(problem: Problem, found: Pieces, *, core: float, effort: int, cap: 
         passed = excursions(problem, pieces, level=level, core=core, cap=cap, generator=generator, book=book)
         distinct = int(passed.point.unique().shape[0])
         if distinct < FEWEST or len(levels) >= MAX_LEVELS:
-            raise OracleRefusal(
+            raise StepsTooLarge(
                 f"Near the score {level:.4g} levels are not separated by the size of a step: {distinct} distinct points stand behind {passed.count} pieces "
                 "that passed. Exits come in single jumps of a noise that cannot be divided, which splitting does not make likelier; use an oracle."
             )
