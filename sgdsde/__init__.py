@@ -24,6 +24,7 @@ _MODULES = (
     "curvature",
     "data",
     "plots",
+    "power",
     "regions",
     "rng",
     "stats",

@@ -66,7 +66,7 @@ def exit_times(
     """
     region, monitor = as_region(region), as_monitor(monitor)
     start = start_points(kernel, theta0, paths)
-    last = math.ceil(positive(horizon, "horizon") / kernel.tick * (1 - 1e-12))
+    last = _ticks_up(positive(horizon, "horizon") / kernel.tick)
     seed_sequence(seed, "exit_times")  # refuses a seed that no block could use
     size = default_block_size(kernel) if block_size is None else checked_block_size(block_size)
     clock = monitor.clock(kernel, region)
@@ -222,6 +222,12 @@ def _refuse_start(kernel: Kernel, region: Region, start: StartPoints) -> None:
             f"{int(outside.sum())} of {points.shape[0]} start points lie outside the region, the first at {first[:8].tolist()}. "
             "Start inside (a function given as region must be true inside)."
         )
+
+
+def _ticks_up(ratio: float) -> int:
+    """The next whole number, but the nearest one where the difference is rounding."""
+    nearest = round(ratio)
+    return nearest if abs(ratio - nearest) <= max(1e-9, 4e-16 * ratio) else math.ceil(ratio)
 
 
 def _exits_wanted(precision: float | None, paths: int) -> int | None:

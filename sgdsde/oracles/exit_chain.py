@@ -133,7 +133,8 @@ def line_problem(dim: int, theta0: Any, region: Region) -> tuple[float, Interval
     if dim != 1:
         raise InputError(f"The exit oracles are one-dimensional; the objective has dimension {dim}. Use sg.exit_times, or sg.oracles.escape for d dimensions.")
     interval = as_interval(region)
-    start = float(torch.as_tensor(theta0, dtype=torch.float64).reshape(-1)[0]) if np.size(theta0) == 1 else math.nan
+    point = torch.as_tensor(theta0, dtype=torch.float64).reshape(-1)
+    start = float(point[0]) if point.numel() == 1 else math.nan
     if not interval.low < start < interval.high:
         raise InputError(f"theta0 = {theta0!r} does not lie inside ({interval.low:g}, {interval.high:g}); wanted one start point inside the region.")
     return start, interval
