@@ -8,10 +8,12 @@ from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.objectives.matrix_factorization import MatrixFactorization
 from sgdsde.objectives.monkey_saddle import MonkeySaddle
 from sgdsde.objectives.muller_brown import MullerBrown
+from sgdsde.objectives.narrow_pass import NarrowPass
 from sgdsde.objectives.network import Network
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.objectives.shared_curvature import SharedCurvature
+from sgdsde.objectives.stiffening_well import StiffeningWell
 from sgdsde.objectives.strict_saddle import StrictSaddle
 from sgdsde.objectives.two_layer_linear import TwoLayerLinear
 
@@ -24,10 +26,12 @@ __all__ = [
     "MatrixFactorization",
     "MonkeySaddle",
     "MullerBrown",
+    "NarrowPass",
     "Network",
     "PeriodicWell",
     "Quadratic",
     "SharedCurvature",
+    "StiffeningWell",
     "StrictSaddle",
     "TwoLayerLinear",
 ]
