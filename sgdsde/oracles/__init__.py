@@ -11,6 +11,7 @@ from sgdsde.oracles.exponents import linear_exponent, sde_exponent, sgd_exponent
 from sgdsde.oracles.laws import ExponentialLaw, GaussianLaw, Law, TwoPointLaw
 from sgdsde.oracles.lyapunov import discrete_lyapunov
 from sgdsde.oracles.moments import Moments
+from sgdsde.oracles.radial import sde_crossing, sgd_crossing
 from sgdsde.oracles.shuffled import shuffled_sgd_moments, shuffled_stationary_covariance
 from sgdsde.oracles.spectral_gap import Relaxation, sde_relaxation, sgd_relaxation
 from sgdsde.oracles.stability import mean_square_growth, mean_square_threshold
@@ -42,11 +43,13 @@ __all__ = [
     "saddle_exit",
     "saddle_steps",
     "saddle_time",
+    "sde_crossing",
     "sde_expectations",
     "sde_exponent",
     "sde_mean_exit",
     "sde_moments",
     "sde_relaxation",
+    "sgd_crossing",
     "sgd_expectations",
     "sgd_exponent",
     "sgd_mean_exit",
