@@ -176,7 +176,11 @@ def summary(ledger: Ledger) -> str:
     """One line a claim, the counts, and what went wrong; at most 80 columns."""
     from sgdsde.claim import Outcome
 
-    lines = [_clip(f"{e.claim.id:<5}{e.verdict.outcome:<15}{e.verdict.scale:<9}{e.claim.title}") for e in ledger.entries]
+    width = max((len(entry.claim.id) for entry in ledger.entries), default=0) + 2
+    lines = []
+    for entry in ledger.entries:
+        head = f"{entry.claim.id:<{width}}{entry.verdict.outcome:<16}{entry.verdict.scale:<9}"
+        lines.append(textwrap.fill(entry.claim.title, WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False))
     counts = ", ".join(f"{ledger.count(outcome)} {outcome}" for outcome in Outcome if ledger.count(outcome))
     read = f" ({ledger.read} of {len(ledger.finished)} measurements were made earlier by the same code)" if ledger.read else ""
     lines += ["", textwrap.fill(f"{counts}; {ledger.seconds:.0f} s{read}", WIDTH)]

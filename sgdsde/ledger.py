@@ -124,13 +124,15 @@ def verify(
         stop: where there is a folder: asked to stop, those under way are finished and kept.
 
     Raises:
-        InputError: two measurements share a name and differ, or ``workers`` < 1.
+        InputError: two measurements share a name and differ, ``workers`` < 1, or the seed is negative.
         Stopped: asked to stop before the end.
         FolderBusy, StorageError: another run works in the folder, or it cannot be written.
     """
     start = time.perf_counter()
     if workers < 1:
         raise InputError(f"workers = {workers}; wanted an integer ≥ 1.")
+    if isinstance(seed, bool) or int(seed) != seed or seed < 0:
+        raise InputError(f"seed = {seed}; wanted a non-negative integer.")
     confidence, rows = confidence_of(catalogue, profile, seed)
     plans = {claim.id: claim.plan(profile, seed) for claim in chosen}
     jobs = _distinct(plans.values())

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+from toy_claims import CATALOGUE, ZONE, Toy, failing, gaussian_mean
 
-from sgdsde.claim import FEWEST_SAMPLES, Citation, Claim, Condition, Outcome, Plan, Role, Row, Scale, judge_estimate, judge_plan
+from sgdsde.claim import FEWEST_SAMPLES, Outcome, Plan, Role, Row, Scale, judge_estimate, judge_plan
 from sgdsde.ledger import confidence_of, select, verify
 from sgdsde.measurement import Finished, Measured, Measurement, carry_out, measurement_seed
 from sgdsde.stats import mean_estimate
@@ -26,7 +27,6 @@ def judged(estimates: dict[str, Estimate], rows: list[Row]) -> Outcome:
 
 
 INSIDE, ACROSS, BEYOND, WIDE = interval(0.99, 1.01), interval(1.04, 1.06), interval(1.2, 1.3), interval(0.5, 1.5)
-ZONE = Equivalence(1.0, 0.05)
 
 
 def row(key: str, role: Role = Role.CLAIM, zone: Zone = ZONE) -> Row:
@@ -162,42 +162,6 @@ def test_power_a_truth_well_inside_is_supported_and_well_outside_contradicted() 
     assert _rates(1.12, 1 - ALPHA)[1] > 0.99
 
 
-def gaussian_mean(*, seed: int, level: float, mean: float) -> Measured:
-    return Measured({"mean": mean_estimate(mean + 0.01 * np.random.default_rng(seed).standard_normal(1000), level=level)})
-
-
-def failing(*, seed: int, level: float) -> Measured:
-    raise ArithmeticError("the oracle broke")
-
-
-class Toy(Claim):
-    """A claim about two Gaussian means; its control stands elsewhere."""
-
-    title = "A toy"
-    statement = "The mean is one."
-    citations = (Citation("1234.56789v2", "Theorem 1"),)
-    conditions = (Condition("Gaussian", "by construction"),)
-    not_shown = "anything"
-    size_name = "n"
-
-    def __init__(self, identifier: str, mean: float, *, broken: bool = False, profiles: tuple[str, ...] = ("quick", "full")) -> None:
-        self.id = identifier
-        self.mean = mean
-        self.broken = broken
-        self.scales = dict.fromkeys(profiles, Scale.REDUCED)
-
-    def plan(self, profile: str, seed: int) -> Plan:
-        good = Measurement(f"mean {self.mean}", gaussian_mean, {"mean": self.mean})
-        control = Measurement("mean 2", gaussian_mean, {"mean": 2.0})
-        bad = (Measurement("broken", failing),) if self.broken else ()
-        rows = [Row("mean", good.name, "mean", ZONE, 1.0), Row("control", "mean 2", "mean", ZONE, 1.0, Role.CONTROL)]
-        rows += [Row("broken", "broken", "mean", ZONE, 1.0)] if self.broken else []
-        return Plan((good, control, *bad), tuple(rows))
-
-
-CATALOGUE = (Toy("T1", 1.0), Toy("T2", 1.2), Toy("T10", 1.0, broken=True), Toy("T11", 1.0, profiles=("full",)))
-
-
 def test_the_ledger_runs_each_measurement_once_and_judges() -> None:
     seen: list[str] = []
     ledger = verify(CATALOGUE, CATALOGUE[:3], profile="quick", workers=1, report=lambda job, finished, done, total: seen.append(job.name))
@@ -224,7 +188,7 @@ def test_seeds_differ_by_name_and_by_seed() -> None:
 def test_an_exception_becomes_a_reason_with_its_place() -> None:
     finished = carry_out(Measurement("x", failing), 0, 0.95)
     assert finished.measured is None
-    assert "ArithmeticError at test_claim.py:" in finished.error
+    assert "ArithmeticError at toy_claims.py:" in finished.error
 
 
 def test_equal_names_must_mean_equal_measurements() -> None:

@@ -33,7 +33,7 @@ class DigitsSurrogate(Claim):
     not_shown = (
         "Neural networks, and large n: this problem is convex with six parameters. A ratio below 1 says closer, not close. Where SME-1's error in E loss "
         "happens to be near zero (it changes sign between small and large η) HA-SME need not win, and a quick run leaves that open. "
-        "True minibatches: A15-small-minibatch."
+        "True minibatches: A15-batch."
     )
     size_name = "step size η"
     scales = {"quick": Scale.REDUCED, "full": Scale.REDUCED}  # noqa: RUF012

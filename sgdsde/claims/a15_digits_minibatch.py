@@ -1,4 +1,4 @@
-"""A15-small-minibatch: the same question against true minibatch SGD, whose noise is not Gaussian."""
+"""A15-batch: the same question against true minibatch SGD, whose noise is not Gaussian."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sgdsde.claims.a15_digits import plan_for
 class DigitsMinibatch(Claim):
     """HA-SME against its rivals on digits, reference: minibatch SGD."""
 
-    id = "A15-small-minibatch"
+    id = "A15-batch"
     title = "On real digits HA-SME is closer to true minibatch SGD too"
     statement = (
         "The statement of A15-small with minibatch SGD itself as the reference: batches drawn with replacement from the digits. The error of a model then "

@@ -2,6 +2,6 @@
 
 from sgdsde.plots.differences import difference_panels
 from sgdsde.plots.panel import Panel, Series, panel_figure
-from sgdsde.plots.save import csv_of, save_figure, svg_of
+from sgdsde.plots.save import csv_of, embedded, save_figure, save_svg, svg_of
 
-__all__ = ["Panel", "Series", "csv_of", "difference_panels", "panel_figure", "save_figure", "svg_of"]
+__all__ = ["Panel", "Series", "csv_of", "difference_panels", "embedded", "panel_figure", "save_figure", "save_svg", "svg_of"]

@@ -13,27 +13,24 @@ from sgdsde.plots.panel import Panel
 from sgdsde.plots.style import RC
 
 
-def svg_of(figure: Any, *, prefix: str = "", title: str = "") -> str:
-    """The figure as an ``<svg>`` element without XML prologue; ``prefix`` keeps identifiers apart where several stand in one page.
-
-    ``title`` is what a screen reader says.
-    """
+def svg_of(figure: Any) -> str:
+    """The figure as an ``<svg>`` element without XML prologue, metadata or date."""
     import matplotlib
 
     buffer = io.StringIO()
     with matplotlib.rc_context(RC):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    if prefix:
-        text = re.sub(r'\bid="', f'id="{prefix}-', text)
-        text = re.sub(r'href="#', f'href="#{prefix}-', text)
-        text = text.replace("url(#", f"url(#{prefix}-")
-    if title:
-        escaped = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-        text = text.replace("<svg ", f'<svg role="img" aria-label="{escaped}" ', 1)
-    return text
+    return re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+
+
+def embedded(svg: str, *, prefix: str, title: str) -> str:
+    """An ``<svg>`` element for a page that holds several: its identifiers get the prefix, ``title`` is what a screen reader says."""
+    text = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    text = re.sub(r'href="#', f'href="#{prefix}-', text)
+    text = text.replace("url(#", f"url(#{prefix}-")
+    escaped = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escaped}" ', 1)
 
 
 def csv_of(panels: Sequence[Panel]) -> str:
@@ -54,10 +51,16 @@ def save_figure(figure: Any, panels: Sequence[Panel], stem: Path) -> list[Path]:
     import matplotlib
 
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_suffix(suffix) for suffix in (".svg", ".pdf", ".png", ".csv")]
-    paths[0].write_text('<?xml version="1.0" encoding="utf-8"?>\n' + svg_of(figure), encoding="utf-8")
+    paths = [*save_svg(svg_of(figure), panels, stem), stem.with_suffix(".pdf"), stem.with_suffix(".png")]
     with matplotlib.rc_context(RC):
-        figure.savefig(paths[1], format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-        figure.savefig(paths[2], format="png", metadata={"Software": None})
-    paths[3].write_text(csv_of(panels), encoding="utf-8")
+        figure.savefig(paths[2], format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        figure.savefig(paths[3], format="png", metadata={"Software": None})
+    return paths
+
+
+def save_svg(svg: str, panels: Sequence[Panel], stem: Path) -> list[Path]:
+    """Write an ``<svg>`` element as ``stem``.svg, and the plotted numbers as ``stem``.csv."""
+    paths = [stem.with_suffix(".svg"), stem.with_suffix(".csv")]
+    paths[0].write_text('<?xml version="1.0" encoding="utf-8"?>\n' + svg, encoding="utf-8")
+    paths[1].write_text(csv_of(panels), encoding="utf-8")
     return paths

@@ -11,8 +11,8 @@ from sgdsde.plots.panel import Panel
 SHOWN = ("stationary variance, simulated", "digits, coupled paths")
 CAPTION = (
     "Left: the stationary variance of each model on a quadratic, divided by that of SGD, against ηλ; lines are theory, points are simulated with "
-    "their intervals. Right: the error of each model of SGD on logistic regression of real digits, relative to SGD's value, against the step size; "
-    "coupled paths, bars are the ledger's intervals."
+    "their intervals. Right: the error of each model of SGD in the spread tr Cov θ, on logistic regression of real digits, in percent of SGD's value, "
+    "against the step size; coupled paths, bands are the ledger's intervals."
 )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from sgdsde.plots import panel_figure, svg_of
-from sgdsde.plots.panel import Panel
+from sgdsde.plots import embedded
 from sgdsde.report.diagram import diagram_of
 from sgdsde.report.record import file_name
 from sgdsde.zone import number
@@ -16,8 +16,20 @@ from sgdsde.zone import number
 VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "control failed": "!", "not run": "–"}
 
 
-def render(record: Mapping[str, Any], figures: Mapping[str, tuple[Panel, ...]], *, caption: str = "") -> str:
-    """The whole page as text, from a record (:func:`sgdsde.report.record.record_of`) and the figures' panels by file name."""
+#: the file name of the figure at the top
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: an ``<svg>`` element, and what a screen reader says."""
+
+    svg: str
+    title: str
+
+
+def render(record: Mapping[str, Any], figures: Mapping[str, Figure], *, caption: str = "") -> str:
+    """The whole page as text, from a record (:func:`sgdsde.report.record.record_of`) and the figures by file name."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -26,15 +38,16 @@ def render(record: Mapping[str, Any], figures: Mapping[str, tuple[Panel, ...]], 
     )
     environment.filters["number"] = _number
     environment.filters["slug"] = lambda text: str(text).replace(" ", "-")
-    drawn = {name: Markup(svg_of(panel_figure(panels), prefix=name, title=_spoken(panels))) for name, panels in figures.items()}
-    claims = [
-        {
-            **claim,
-            "rows": [{**row, "diagram": diagram_of(row)} for row in claim["rows"]],
-            "figures": [file_name(m["name"]) for m in claim["measurements"] if file_name(m["name"]) in drawn],
-        }
-        for claim in record["claims"]
-    ]
+    drawn = {name: Markup(embedded(figure.svg, prefix=name, title=figure.title)) for name, figure in figures.items()}
+    shown: dict[str, str] = {}  # a figure stands in the first card that reads it; the others point there
+    claims = []
+    for claim in record["claims"]:
+        names = [name for name in (file_name(m["name"]) for m in claim["measurements"]) if name in drawn]
+        for name in names:
+            shown.setdefault(name, claim["id"])
+        own = [name for name in names if shown[name] == claim["id"]]
+        elsewhere = sorted({shown[name] for name in names} - {claim["id"]})
+        claims.append({**claim, "rows": [{**row, "diagram": diagram_of(row)} for row in claim["rows"]], "figures": own, "figures_in": elsewhere})
     counts = {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in VERDICTS}
     return environment.get_template("report.html.j2").render(
         record=record,
@@ -54,7 +67,3 @@ def _asset(name: str) -> str:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else number(float(value))
-
-
-def _spoken(panels: tuple[Panel, ...]) -> str:
-    return "; ".join(f"{panel.title}: {panel.y_label} against {panel.x_label}" for panel in panels)

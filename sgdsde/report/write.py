@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from sgdsde.ledger import Ledger
-from sgdsde.plots import panel_figure, save_figure
+from sgdsde.plots import panel_figure, save_figure, save_svg, svg_of
 from sgdsde.plots.panel import Panel
 from sgdsde.report.main_figure import CAPTION, main_panels
-from sgdsde.report.page import render
+from sgdsde.report.page import MAIN, Figure, render
 from sgdsde.report.record import file_name, record_of
 from sgdsde.types import InputError
 
@@ -33,23 +33,30 @@ def prepare(directory: Path) -> Path:
 
 
 def write_report(ledger: Ledger, directory: Path) -> Path:
-    """Write everything; returns the page's path."""
+    """Write everything; returns the page's path. Every figure is drawn once."""
     record = record_of(ledger)
-    figures = figures_of(ledger)
     page = prepare(directory) / "report.html"
     _replace(directory / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    for name, panels in figures.items():
-        save_figure(panel_figure(panels), panels, directory / "figures" / name)
+    figures = {}
+    for name, panels in figures_of(ledger).items():
+        columns = 3 if len(panels) in (3, 5, 6, 9) else 2
+        figure = panel_figure(panels, columns=columns, width=4.5 * min(columns, len(panels)))
+        figures[name] = Figure(svg_of(figure), "; ".join(f"{panel.title}: {panel.y_label} against {panel.x_label}" for panel in panels))
+        (directory / "figures").mkdir(exist_ok=True)
+        if name == MAIN:
+            save_figure(figure, panels, directory / "figures" / name)
+        else:
+            save_svg(figures[name].svg, panels, directory / "figures" / name)
     _replace(page, render(record, figures, caption=CAPTION))
     return page
 
 
 def figures_of(ledger: Ledger) -> dict[str, tuple[Panel, ...]]:
-    """Panels by file name: ``main`` first where it can be drawn, then one figure for each measurement that has panels."""
+    """Panels by file name: the main figure first where it can be drawn, then one figure for each measurement that has panels."""
     figures: dict[str, tuple[Panel, ...]] = {}
     main = main_panels(ledger.finished)
     if main:
-        figures["main"] = main
+        figures[MAIN] = main
     for name, finished in ledger.finished.items():
         if finished.measured is not None and finished.measured.panels:
             figures[file_name(name)] = finished.measured.panels
