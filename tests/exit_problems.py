@@ -27,3 +27,30 @@ def quartic(sigma: float) -> sg.noises.Gaussian:
 def always(theta: Tensor) -> Tensor:
     """A region that nothing leaves."""
     return torch.ones(theta.shape[0], dtype=torch.bool)
+
+
+class Nonlinear(sg.SDE):
+    """Another SDE with its linearity hidden, so that the general method is used."""
+
+    def __init__(self, sde: sg.SDE) -> None:
+        self.inner, self.dim, self.noise_dim, self.eta = sde, sde.dim, sde.noise_dim, sde.eta
+
+    def drift(self, t: float, x: torch.Tensor) -> torch.Tensor:
+        return self.inner.drift(t, x)
+
+    def diffuse(self, t: float, x: torch.Tensor, dw: torch.Tensor) -> torch.Tensor:
+        return self.inner.diffuse(t, x, dw)
+
+    def diffusion(self, t: float, x: torch.Tensor) -> torch.Tensor:
+        return self.inner.diffusion(t, x)
+
+
+class Scaled(Nonlinear):
+    """A mutant: the diffusion times a factor."""
+
+    def __init__(self, sde: sg.SDE, factor: float) -> None:
+        super().__init__(sde)
+        self.factor = factor
+
+    def diffusion(self, t: float, x: torch.Tensor) -> torch.Tensor:
+        return self.inner.diffusion(t, x) * self.factor
