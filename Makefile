@@ -22,6 +22,7 @@ help:
 	@echo "make test     the tests (below 10 minutes on 2 cores)"
 	@echo "make check    all tests, the slow ones too, with linter and type checker"
 	@echo "make bench    the benchmark tables in benchmarks/"
+	@echo "make figures  the picture of the README"
 
 install: $(STAMP)
 
@@ -47,6 +48,10 @@ lint: install
 
 bench: install
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+figures: install
+	$(BIN)/python -m sgdsde verify --claim A5 --claim A15-small --out $(OUT)
+	mkdir -p docs/images && cp $(OUT)/figures/main.png docs/images/report.png
 
 clean:
 	rm -rf .venv report runs .pytest_cache .mypy_cache .ruff_cache
