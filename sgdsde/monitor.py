@@ -1,6 +1,6 @@
 """When a path counts as having left a region: a monitor looks at each move of the loop and says which paths left in it, when and where.
 
-The same SDE has different exit times under different monitors (up to twenty-fold, DESIGN section 6), so the monitor is part of every result.
+The same SDE has different exit times under different monitors (up to twenty-fold), so the monitor is part of every result.
 """
 
 from __future__ import annotations

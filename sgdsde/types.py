@@ -98,7 +98,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Conventions:
-    """What every number in a result presupposes (DESIGN section 2); printed with tables, reports and files."""
+    """What every number in a result presupposes (docs/theory/conventions.md); printed with tables, reports and files."""
 
     eta: float | None = None
     batch_size: int | None = None

@@ -159,7 +159,7 @@ def test_multiplicative_sde_against_an_ode_solver(model: type) -> None:
 
 
 def test_hasme_on_least_squares_keeps_only_the_mean() -> None:
-    """DESIGN section 3: with Σ(θ) the mean is exact, the covariance is not."""
+    """With Σ(θ) the mean is exact, the covariance is not."""
     rng = np.random.default_rng(23)
     noise = Minibatch(Regression(rng.standard_normal((5, 2)), rng.standard_normal(5)), 1)
     theta0, eta = np.array([2.0, 1.0]), 0.2

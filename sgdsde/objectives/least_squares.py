@@ -1,7 +1,7 @@
 """Least squares: ℓᵢ(θ) = ½|W xᵢ − yᵢ|², one output (θ = W is a vector) or several.
 
 The Hessian I ⊗ (1/n)Σxᵢxᵢᵀ is constant; the covariance of the stochastic gradient is not, and vanishes where all samples are fitted. HA-SME is exact
-for the mean of SGD here, not for its covariance (DESIGN section 3).
+for the mean of SGD here, not for its covariance (docs/theory/modified_equations.md).
 """
 
 from __future__ import annotations
