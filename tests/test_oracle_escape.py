@@ -56,7 +56,7 @@ def check_barrier(table: dict[str, float]) -> None:
 
 
 def test_barrier_crossing_table() -> None:
-    """B4: the double well at (η, σ) = (.2, .9). SME-3, as DESIGN section 3 writes it, gives 1.043."""
+    """B4: the double well at (η, σ) = (.2, .9). SME-3 gives 1.043."""
     table = barrier_table(0.9, 0.2)
     check_barrier(table)
     assert table["SME3"] == pytest.approx(1.0426, abs=5e-4)
