@@ -22,6 +22,7 @@ from sgdsde.claims import (
     a14_third_order,
     a16_svag,
     a19_epoch_shuffling,
+    a20_two_points,
     a22_tail_index,
     a24_product_form,
     a24_product_form_each,
@@ -41,11 +42,12 @@ from sgdsde.measurements import (
     svag,
     tail_index,
     third_order,
+    two_points,
 )
 from sgdsde.measurements.positivity import critical_correlation
 from sgdsde.measurements.shuffled_variance import variance_ratios
 from sgdsde.measurements.tail_index import index_by_sum
-from sgdsde.sdes import SME2, SPF, HASMEProduct
+from sgdsde.sdes import SME1, SME2, SPF, HASMEProduct
 from sgdsde.sdes.functions import phi_pair
 
 SEED = 11
@@ -106,6 +108,7 @@ CASES = (
     Case(a13_mean_square.MeanSquareStability(), "mean-square thresholds", lambda m: m.setattr(mean_square_stability, "GrowingNoise", HalvedNoise)),
     Case(a16_svag.SvagTendsToSme1(), "SVAG's stationary variance", lambda m: m.setattr(svag, "SVAG", one_step_more)),
     Case(a19_epoch_shuffling.EpochShuffling(), "variance under epoch shuffling", lambda m: m.setattr(a19_epoch_shuffling, "variance_ratios", uncorrected)),
+    Case(a20_two_points.TwoPointStatistics(), "two points on the circle, middle steps", lambda m: m.setattr(two_points, "SME2", SME1)),
     Case(a22_tail_index.TailIndex(), "tail indices", lambda m: m.setattr(tail_index, "GrowingNoise", RootBatch)),
     Case(a24_product_form.ProductForm(), "product form and projection, low rank, drawn", lambda m: m.setattr(indefinite_diffusion, "HASMEProduct", SPF)),
     Case(f06_defect_law.DefectLaw(), "law of the positivity defect", lambda m: m.setattr(defect_law, "HASME", HASMEProduct)),
