@@ -41,7 +41,7 @@ class KramersPrefactor(Claim):
         Condition("to the other side of the saddle, not to the saddle (which takes half the time)", "by construction; control rows"),
     )
     not_shown = (
-        "SGD itself: its step size changes the prefactor (B4, F2). In several dimensions the law is held up to a factor 2, against determinants that give 3 and "
+        "SGD itself: its step size changes the prefactor (B4, F2). In several dimensions the law is held up to a factor 2, against determinants giving 3 and "
         "4; at ΔV/T = 2 such a pass is crossed 30 to 60 % faster than the law says."
     )
     size_name = "ΔV/T"
