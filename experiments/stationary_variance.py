@@ -41,7 +41,7 @@ class StationaryVariance(Study[Config]):
     config = Config
     profiles: Mapping[str, Mapping[str, Any]] = {
         "quick": {"paths": 32_768, "block_paths": 16_384},
-        "full": {"paths": 1_048_576, "block_paths": 65_536},
+        "full": {},
         "paper": {"paths": 16_777_216, "block_paths": 262_144, "x": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "substeps": 64},
     }
 

@@ -28,7 +28,7 @@ class Policy:
     patience: float = 600.0
     failures: int = 10
     renewals: int = 6
-    straggler: float | None = 4.0
+    straggler: float | None = 2.0
 
     def deadline_of(self, attempts: int, longest: float | None) -> float:
         """Seconds that a block may run at its attempt number ``attempts`` + 1, ``longest`` being the longest block so far."""

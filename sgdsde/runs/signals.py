@@ -5,10 +5,11 @@ Either way nothing that was stored is lost.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -38,6 +39,8 @@ def listening(stop: Stop) -> Iterator[Stop]:
         stop.ask(signal.Signals(number).name)
         if stop.level >= 2:
             raise KeyboardInterrupt
+        with suppress(OSError):  # not print: a handler may interrupt a print
+            os.write(2, f"\nsgdsde: {stop.why}: what is under way is finished first; a second signal ends at once\n".encode())
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

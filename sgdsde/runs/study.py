@@ -26,8 +26,8 @@ MAX_BLOCKS = 10**7
 class StudyConfig:
     """What every study has; a study's own settings stand in a frozen subclass."""
 
-    paths: int = option(65_536, "paths a cell", low=1, high=10**12)
-    block_paths: int = option(8_192, "paths a block: the unit that is stored, retried and resumed; part of the recipe", low=1, high=10**8)
+    paths: int = option(1_048_576, "paths a cell", low=1, high=10**12)
+    block_paths: int = option(65_536, "paths a block: the unit that is stored, retried and resumed; part of the recipe", low=1, high=10**8)
     seed: int = option(0, "where all random numbers come from", low=0)
     device: Literal["cpu", "cuda"] = option("cpu", "where blocks run; with --gpus each worker sees one")
 

@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from sgdsde.types import SgdsdeError
 
 #: files being written; swept away by whoever holds the folder's lock
 TEMPORARY = ".tmp"
+#: files that are open at the same time while they are written together
+_TOGETHER = 64
+#: from so many files on they are synced on threads
+_MANY = 8
 
 
 class StorageError(SgdsdeError):
@@ -60,25 +65,17 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def write_all_durably(items: Sequence[tuple[Path, bytes]]) -> None:
-    """Several files at once: each whole or not at all, with one fsync of each folder at the end.
+    """Several files at once: each whole or not at all; all are written, then all synced, then all renamed.
 
     Raises:
         StorageError: the file system refuses; files already renamed stay, the others leave nothing behind.
     """
-    folders: dict[Path, None] = {}
-    for path, data in items:
-        ensure_folder(path.parent)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-        with in_words(path, "write"):
-            try:
-                _write_synced(temporary, data)
-                os.replace(temporary, path)
-            except BaseException:
-                with suppress(OSError):
-                    temporary.unlink()
-                raise
-        folders[path.parent] = None
-    for folder in folders:
+    for start in range(0, len(items), _TOGETHER):
+        part = items[start : start + _TOGETHER]
+        for folder in dict.fromkeys(path.parent for path, _ in part):
+            ensure_folder(folder)
+        _write_together(part)
+    for folder in dict.fromkeys(path.parent for path, _ in items):
         sync_folder(folder)
 
 
@@ -89,9 +86,7 @@ def append_durably(descriptor: int, data: bytes, path: Path) -> None:
         StorageError: the file system refuses; a part may have been written, so the caller must not append again.
     """
     with in_words(path, "append to"):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_whole(descriptor, data)
         os.fsync(descriptor)
 
 
@@ -134,15 +129,42 @@ def sweep(folder: Path) -> int:
     return count
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+def _write_together(items: Sequence[tuple[Path, bytes]]) -> None:
+    waiting = {path: path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}") for path, _ in items}
+    descriptors: dict[Path, int] = {}
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        for path, data in items:
+            with in_words(path, "write"):
+                descriptors[path] = os.open(waiting[path], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+                _write_whole(descriptors[path], data)
+        with in_words(items[0][0].parent, "write into"):
+            _sync(list(descriptors.values()))
+        for path in descriptors:
+            with in_words(path, "write"):
+                os.replace(waiting[path], path)
+            del waiting[path]
     finally:
-        os.close(descriptor)
+        for descriptor in descriptors.values():
+            os.close(descriptor)
+        for temporary in waiting.values():  # empty unless something was refused
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _sync(descriptors: Sequence[int]) -> None:
+    """fsync of several files; at the same time where there are many, so that the file system writes its journal once for several of them."""
+    if len(descriptors) < _MANY:
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+        return
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(os.fsync, descriptors))
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _room(path: Path, number: int | None) -> str:
