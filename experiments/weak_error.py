@@ -1,6 +1,6 @@
 """Weak error of SDE models of SGD against η in a double well f = θ⁴/4 − θ²/2 with Gaussian noise: E φ(X_T) − E φ(θ_{T/η}) for φ = θ and θ².
 
-Expected orders in η at fixed σ: SME-1 1, SME-2, SPF and HA-SME 2, HA-SME-3 3 (docs/theory/modified_equations.md). Each model runs on the Brownian increments of SGD, so that
+Expected orders in η at fixed σ: SME-1 1, SME-2, SPF and HA-SME 2, HA-SME-3 3 (docs/theory). Each model runs on the Brownian increments of SGD, so that
 most of the Monte-Carlo noise cancels in the difference. SDEs run by stochastic Heun with many substeps. HA-SME and SPF exist where η(3θ² − 1) < 1: at
 η = 0.15 that is |θ| < 1.6, which no path reaches; from η = 0.2 on (|θ| < 1.41) some do, and are counted.
 """
