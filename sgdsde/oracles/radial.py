@@ -97,8 +97,8 @@ class Space:
     def _nodes(self) -> tuple[Array, Array, Array]:
         """x, r and the root of the weight."""
         wide, far = self._ends
-        z, w = legendre.leggauss(5 * self.odd + 40)
-        y, v = legendre.leggauss(4 * self.even + 12)
+        z, w = legendre.leggauss(3 * self.odd + 40)
+        y, v = legendre.leggauss(2 * self.even + 14)
         x, r = (part.ravel() for part in np.meshgrid(wide * z, far * (y + 1) / 2, indexing="ij"))
         f = x**4 / 4 - x**2 / 2 + (self.well.base + self.well.gain * x**2) / 2 * r**2
         logs = -f / self.temperature + (self.well.dim - 2) * np.log(r) + np.log(np.outer(w, v).ravel())
