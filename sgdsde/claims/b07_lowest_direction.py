@@ -42,7 +42,7 @@ class LowestDirection(Claim):
         Condition("a gap between the two lowest eigenvalues", "by construction; the control has none, and no direction is preferred"),
     )
     not_shown = (
-        "Small gaps: the angle falls like (s/R)^{1 − µ₂/µ₁} only. High dimension at a fixed step: the stable directions' spread, d·ησ²/(2λ), must be small "
+        "Small gaps: the angle falls like (σ√η/R)^{1 − µ₂/µ₁} only. High dimension at a fixed step: the stable directions' spread, d·ησ²/(2λ), must be small "
         "against R²: with d = 100 at η = .4 no exit is along the lowest direction. The slope in ln(1/η) is shown on the line, where it is up to 9 % short of "
         "its limit at η = .0125."
     )
