@@ -69,7 +69,7 @@ class LowestDirection(Claim):
             rows += [
                 Row(f"exits along the lowest direction, {name}", found.name, f"{name}/{etas[-1]:g}/share", MOST, etas[-1], **where),
                 Row(f"E sin² of the angle to it, {name}", found.name, f"{name}/{etas[-1]:g}/side", LITTLE, etas[-1], **where),
-                Row(f"it / the same at η = .2, {name}", found.name, f"{name}/falls", FALLING, etas[-1], **where),
+                Row(f"it / the same at η = .2, {name}", found.name, f"{name}/falls", FALLING, etas[0], **where),
             ]
         name = next(iter(EQUAL))
         rows.append(Row("exits along one of two equal directions", equal.name, f"{name}/{etas[-1]:g}/share", MOST, etas[-1], Role.CONTROL))
