@@ -32,6 +32,8 @@ class Cluster(Workers):
     """
 
     def __init__(self, address: str | None, *, count: int | None = None, wait: float = 30.0) -> None:
+        if address is not None and (not address or len(address) > 300 or not address.isprintable()):
+            raise InputError(f"--executor dask://{address[:80]}: wanted dask://HOST:PORT, the address that dask-scheduler prints.")
         try:
             import distributed
         except ImportError:
@@ -42,8 +44,6 @@ class Cluster(Workers):
                 n_workers=count or cores(), threads_per_worker=1, processes=True, dashboard_address=None, env=ONE_THREAD, silence_logs=50
             )
             address = self._local.scheduler_address
-        elif not address or len(address) > 300 or not address.isprintable():
-            raise InputError(f"--executor dask://{address[:80]}: wanted dask://HOST:PORT, the address that dask-scheduler prints.")
         self.address = address
         self.name = f"dask:{count or cores()}" if self._local is not None else f"dask://{address}"
         self.ahead = 2
