@@ -133,4 +133,6 @@ def _plain(value: Any, name: str) -> Any:
         return [_plain(part, name) for part in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _plain(part, name) for key, part in value.items()}
+    if isinstance(value, Mapping):  # keys that are numbers stay numbers: JSON would make 1 and "1" one key
+        return [[_plain(key, name), _plain(part, name)] for key, part in value.items()]
     raise TypeError(f"measurement {name!r}: a parameter holds a {type(value).__name__}; parameters are plain values, so that they can name a result")

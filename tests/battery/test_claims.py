@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from sgdsde.archive import key_of
 from sgdsde.claim import Claim, Outcome, Role, Scale
 from sgdsde.claims import catalogue
 from sgdsde.ledger import SEED, verify
@@ -85,6 +86,14 @@ def test_a_plan_has_controls_sizes_and_measurements(claim: Claim, profile: str) 
     for measurement in plan.measurements:
         assert pickle.loads(pickle.dumps(measurement)) == measurement
         json.dumps(list(measurement.parameters), allow_nan=False)
+
+
+@every
+@pytest.mark.parametrize("profile", PROFILES)
+def test_measurements_have_keys_under_which_their_results_are_kept(claim: Claim, profile: str) -> None:
+    if profile in claim.scales:
+        measurements = claim.plan(profile, 7).measurements
+        assert len({key_of(measurement, 7, 0.99) for measurement in measurements}) == len(measurements)
 
 
 def test_measurements_that_share_a_name_are_equal() -> None:
