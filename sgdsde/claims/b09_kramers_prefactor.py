@@ -20,7 +20,7 @@ PASSES = {
 }
 CHOSEN = {"quick": 2, "full": 3}
 FACTOR = Within(0.5, 2.0)
-EFFORT, REPLICAS = {"quick": 256, "full": 2048}, {"quick": 32, "full": 64}
+EFFORT, REPLICAS = {"quick": 256, "full": 2048}, {"quick": 96, "full": 96}
 
 
 class KramersPrefactor(Claim):
