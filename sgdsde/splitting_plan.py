@@ -66,7 +66,8 @@ def settling_time(problem: Problem, generator: Generator, book: Book) -> int:
         away = (group.pieces.state.theta - start).double().norm(dim=1)
         return [group.score.double().sort().values, away.sort().values]
 
-    done, target, before = 0, _SHORTEST, seen()
+    period = problem.clock.period // problem.clock.moves  # laws are compared at the same place in an epoch
+    done, target, before = 0, math.ceil(_SHORTEST / period) * period, seen()
     while True:
         for _ in range((target - done) * problem.clock.moves):
             group.move()

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from sgdsde.stats import LEVEL
-from sgdsde.types import Conventions, Estimate, InputError, Status, Tally
+from sgdsde.stats import LEVEL, quantile_z
+from sgdsde.types import Conventions, Estimate, InputError, Status, Tally, positive
 
 
 def log_interval(samples: Any, *, level: float = LEVEL) -> Estimate:
@@ -32,14 +32,15 @@ class RareExit:
     Attributes:
         replica_rates: exits per unit of SDE time, an unbiased estimate from each replica, ``[R]``.
         tick: SDE time of a step of the kernel.
-        levels: scores of the core's border and of the levels λ₁ > λ₂ > … beyond it.
+        levels: scores of the core's border and of the levels λ₁ > λ₂ > … beyond it (seen ahead where the noise of a step is divided:
+            :meth:`sgdsde.splitting_moves.DividedNoise.outlook`).
         flux: passages of λ₁ per unit of SDE time.
         probabilities: the chance to pass from each level to the next, and from the last out of the region.
         distinct: the points at which the pieces that passed λ₂, … and left passed their last level, over all replicas; few of them mean an interval that
             cannot be trusted.
-        fates: how pieces of paths ended: returned, exited, diverged, out_of_domain.
-        evaluations: steps of single paths that it took, the pilot's included.
-        burn_in, longest: ticks before passages were counted, and of the longest excursion.
+        fates: how pieces of paths ended beyond the first level: returned, exited; and everywhere: diverged, out_of_domain.
+        evaluations: steps of single paths that it took, the pilot's included; a part of a divided step counts as a step.
+        burn_in, longest: SDE time before passages were counted, and of the longest excursion.
         tally: counters of the models' domain policies.
     """
 
@@ -93,7 +94,7 @@ class RareExit:
     def replicas_for(self, precision: float) -> int:
         """Replicas of this effort that would give the mean within ±``precision`` of itself (95 %)."""
         spread = self.replica_rates.std(ddof=1) / self.replica_rates.mean()
-        return max(2, math.ceil((scipy.stats.norm.isf((1 - LEVEL) / 2) * spread / precision) ** 2))
+        return max(2, math.ceil((quantile_z(LEVEL) * spread / positive(precision, "precision")) ** 2))
 
     def __str__(self) -> str:
         lines = [f"RareExit: {self.recipe.get('kernel', '?')} from {self.recipe.get('region', '?')}, monitor {self.monitor}", f"  {self.conventions}"]
@@ -104,7 +105,7 @@ class RareExit:
         lines.append(f"  flux past the first: {self.flux}")
         lines.append("  passing to the next: " + ", ".join(f"{p.value:.3g}" for p in self.probabilities))
         lines.append("  pieces of paths: " + ", ".join(f"{count} {fate}" for fate, count in sorted(self.fates.items())))
-        lines.append(f"  {self.evaluations:.3g} path steps, {self.gain:.3g} times fewer than direct simulation at this precision")
+        lines.append(f"  {self.evaluations:.3g} path steps; direct simulation takes {self.gain:.3g} times as many for this precision")
         lines += [f"  {name}: {count}" for name, count in sorted(self.tally.counts.items())]
         return "\n".join(lines)
 
