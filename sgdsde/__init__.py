@@ -51,6 +51,8 @@ _NAMES = {
     "simulate": "simulate",
     "compare": "compare",
     "Comparison": "compare",
+    "atlas": "atlas",
+    "Atlas": "atlas_result",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]  # noqa: PLE0604
 
