@@ -7,7 +7,7 @@ SGD and a model must be split alike, or the difference of their closures would n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,7 +37,7 @@ class Mixture:
         within = torch.einsum("p,pij->ij", self.weights, self.parts.covariance)
         return mean, within + torch.einsum("p,pi,pj->ij", self.weights, centred, centred)
 
-    def expectations(self, rule: Rule, functions: list[Callable[[Tensor], Tensor]]) -> Float[Tensor, " functions"]:
+    def expectations(self, rule: Rule, functions: Sequence[Callable[[Tensor], Tensor]]) -> Float[Tensor, " functions"]:
         """E φ of each test function ``[P, d]`` → ``[P]``."""
         nodes, weights = sample(rule, self.parts)
         weights = (weights * self.weights[:, None]).reshape(-1)

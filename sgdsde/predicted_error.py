@@ -174,7 +174,7 @@ class Forecast:
         functions = list(self.functions.values())
         values = law.expectations(rule, functions)
         start = torch.stack([function(self.theta0)[0].to(values) for function in functions])
-        centred = [lambda x, f=f, m=m: (f(x) - m) ** 2 for f, m in zip(functions, values, strict=True)]  # type: ignore[misc]
+        centred = [lambda x, f=f, m=m: (f(x) - m) ** 2 for f, m in zip(functions, values, strict=True)]
         spread = law.expectations(rule, centred).clamp_min(0).sqrt()
         moved = (values - start).abs()
         return torch.where(spread > ROUNDING * (1 + values.abs()), spread, torch.where(moved > 0, moved, torch.ones_like(moved)))

@@ -186,7 +186,7 @@ def _run_job(job: _Job) -> _Block:
             if level is not None:
                 pieces = resampled(passed, job.effort, job.replicas, generator)
                 started = _counts(pieces.owner, job.replicas)
-        book.add("exited", passed.count)
+        book.add("exited", passed.size)
     return _Block(np.stack(flows, 1), distinct, book)
 
 

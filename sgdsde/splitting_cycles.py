@@ -71,7 +71,7 @@ class Problem:
         clock, tally = self.clock, book.tally
         tally.flagged = None
         state = clock.move(pieces.state, pieces.place, generator)
-        book.moves += pieces.count
+        book.moves += pieces.size
         place = (pieces.place + 1) % clock.period if clock.period > 1 else pieces.place
         broken = ~torch.isfinite(state.theta).all(1)
         left = self.monitor.look(self.kernel, self.region, pieces.state.theta, state.theta, generator).left & ~broken
@@ -138,11 +138,11 @@ def excursions(
     if lowest is not None:
         lowest[pieces.point] = score
     done, live = [pieces.take(passed)], pieces.take(~passed)
-    names, k = int(pieces.point.max()) + 1 if pieces.count else 0, 0
-    while live.count:
+    names, k = int(pieces.point.max()) + 1 if pieces.size else 0, 0
+    while live.size:
         if k == cap:
             raise OracleRefusal(
-                f"{live.count} of {pieces.count} excursions neither left nor came back into the core within {cap} moves: paths linger somewhere else in the "
+                f"{live.size} of {pieces.size} excursions neither left nor came back into the core within {cap} moves: paths linger somewhere else in the "
                 "region, or the core is not where they come back to. Take a region without such a place, another score or levels, or a longer burn_in."
             )
         k += 1
@@ -154,8 +154,8 @@ def excursions(
         over = passed | home | broken
         if bool(over.any()):
             fresh = live.take(torch.nonzero(passed)[:, 0])
-            done.append(fresh._replace(point=torch.arange(names, names + fresh.count, device=fresh.point.device)))
-            names += fresh.count
+            done.append(fresh._replace(point=torch.arange(names, names + fresh.size, device=fresh.point.device)))
+            names += fresh.size
             book.add("returned", int(home.sum()))
             live = live.take(torch.nonzero(~over)[:, 0])
     book.longest = max(book.longest, k)

@@ -25,7 +25,7 @@ class Pieces(NamedTuple):
     point: Int[Tensor, " P"]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many."""
         return int(self.owner.shape[0])
 
@@ -35,14 +35,20 @@ class Pieces(NamedTuple):
 
     def named(self) -> Pieces:
         """The same, each with a name of its own."""
-        return self._replace(point=torch.arange(self.count, device=self.owner.device))
+        return self._replace(point=torch.arange(self.size, device=self.owner.device))
 
 
 def joined(parts: list[Pieces]) -> Pieces:
     """All pieces in one."""
     memory = tuple(torch.cat(pieces) for pieces in zip(*(part.state.memory for part in parts), strict=True))
     state = State(torch.cat([part.state.theta for part in parts]), memory)
-    return Pieces(state, *(torch.cat([part[i] for part in parts]) for i in range(1, 5)))
+    return Pieces(
+        state,
+        torch.cat([part.place for part in parts]),
+        torch.cat([part.owner for part in parts]),
+        torch.cat([part.left for part in parts]),
+        torch.cat([part.point for part in parts]),
+    )
 
 
 def exchanged(state: State, rows: Int[Tensor, " R"], fresh: State) -> State:

@@ -108,7 +108,7 @@ def make_plan(problem: Problem, *, levels: Sequence[float] | None, burn_in: int,
             f"No path came from the core (score ≥ {core:g}) past the first level ({first:g}) within {burn_in} ticks of {WALKERS} paths, whose scores lie "
             f"between {low:.4g} and {high:.4g}. Give levels that begin inside that range, or a longer burn_in."
         )
-    window = math.ceil(effort * WALKERS * burn / (found.count * walkers * period)) * period
+    window = math.ceil(effort * WALKERS * burn / (found.size * walkers * period)) * period
     if levels is not None:
         return Plan(tuple(levels), burn, window, cap, 1.0)
     further, fresh = _further(problem, found, core=core, effort=max(effort, 512), cap=cap, generator=generator, book=book)
@@ -127,18 +127,18 @@ def _further(problem: Problem, found: Pieces, *, core: float, effort: int, cap: 
     levels: list[float] = []
     pieces, worst = resampled(found, effort, 1, generator), 1.0
     while True:
-        lowest = pieces.state.theta.new_full((pieces.count,), torch.inf)
+        lowest = pieces.state.theta.new_full((pieces.size,), torch.inf)
         excursions(problem, pieces.named(), level=None, core=core, cap=cap, generator=generator, book=book, lowest=lowest)
-        level = float(lowest.double().sort().values[math.ceil(PASS * pieces.count) - 1])
+        level = float(lowest.double().sort().values[math.ceil(PASS * pieces.size) - 1])
         if level == -math.inf:
             return levels, worst
         passed = excursions(problem, pieces, level=level, core=core, cap=cap, generator=generator, book=book)
         distinct = int(passed.point.unique().shape[0])
         if distinct < FEWEST or len(levels) >= MAX_LEVELS:
             raise StepsTooLarge(
-                f"Near the score {level:.4g} levels are not separated by the size of a step: {distinct} distinct points stand behind {passed.count} pieces "
+                f"Near the score {level:.4g} levels are not separated by the size of a step: {distinct} distinct points stand behind {passed.size} pieces "
                 "that passed. Exits come in single jumps of a noise that cannot be divided, which splitting does not make likelier; use an oracle."
             )
-        worst = min(worst, distinct / passed.count)
+        worst = min(worst, distinct / passed.size)
         levels.append(level)
         pieces = resampled(passed, effort, 1, generator)
