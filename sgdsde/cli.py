@@ -28,12 +28,13 @@ sgdsde: which SDE describes your SGD, how well, and where it breaks.
 
   sgdsde verify            check the ledger of claims, write report/report.html
   sgdsde verify --help     its options
+  sgdsde atlas --help      which SDE model to trust, for a problem and a point
   sgdsde run --help        studies: long runs that can be killed and resumed
   sgdsde list claims       what is claimed; also models, objectives, noises,
                            kernels
   sgdsde info              versions, device, threads, conventions
 """
-STUDIES = "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run --help)."
+STUDIES = "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run --help). Which model to trust: sgdsde atlas NAME (sgdsde atlas --help)."
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ def run(arguments: Sequence[str]) -> int:
         from sgdsde.runs import main_run
 
         return main_run(arguments[1:])
+    if arguments[0] == "atlas":
+        from sgdsde.atlas_command import main_atlas
+
+        return main_atlas(arguments[1:])
     try:
         command: Verify | List | Info = tyro.cli(
             Verify | List | Info, prog="sgdsde", description=STUDIES, args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,)

@@ -1,0 +1,130 @@
+"""``sgdsde atlas``: the atlas of a shipped objective from the command line. Help does not import torch; values are read as YAML, names from the listing."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from sgdsde.noise import Noise
+
+WIDTH = 80
+#: objectives that are made from data
+ON_DATA = ("LeastSquares", "LogisticRegression")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Which SDE model to trust for SGD on an objective, at a point.
+
+    Examples:
+
+    sgdsde atlas DoubleWell --eta .1 --theta=-1.3 --covariance .25
+
+    sgdsde atlas Quadratic --option 'hessian=[9, .5]' --eta .1 --theta=1,1 --covariance '[[1, .9], [.9, 1]]'
+
+    sgdsde atlas LogisticRegression --components 5 --batch-size 4 --eta .5
+    """
+
+    objective: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """see: sgdsde list objectives. LeastSquares and LogisticRegression take the first two digits of scikit-learn"""
+    eta: float
+    """step size"""
+    theta: Annotated[str, tyro.conf.arg(metavar="X,X,…")] = "0"
+    """the point; one number stands for that number in every coordinate. Write --theta=-1,2 for negative numbers"""
+    covariance: Annotated[str, tyro.conf.arg(metavar="YAML")] = "1"
+    """Gaussian noise: its covariance, a matrix or a multiple of the identity"""
+    batch_size: Annotated[int | None, tyro.conf.arg(metavar="B")] = None
+    """minibatch noise, drawn with replacement, in place of Gaussian noise"""
+    components: Annotated[int, tyro.conf.arg(metavar="K")] = 5
+    """principal components of the digits"""
+    option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=YAML")] = ()
+    """an argument of the objective; may be given again"""
+    horizon: Annotated[float | None, tyro.conf.arg(metavar="T")] = None
+    """SDE time at which errors are predicted (default: 16 steps)"""
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MODEL")] = ()
+    """only this model; may be given again (see: sgdsde list models)"""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write every number there"""
+
+
+def main_atlas(arguments: Sequence[str]) -> int:
+    """Parse and carry out; returns the exit status: 0, or 2 for wrong usage."""
+    try:
+        command = tyro.cli(Arguments, prog="sgdsde atlas", args=list(arguments))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    from sgdsde.types import SgdsdeError
+
+    try:
+        return _carry_out(command)
+    except (SgdsdeError, OSError) as error:
+        print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+        return 2
+
+
+def _carry_out(command: Arguments) -> int:
+    from sgdsde.atlas import atlas
+    from sgdsde.types import InputError
+
+    noise = _noise(command)
+    dim = noise.objective.dim
+    try:
+        numbers = [float(part) for part in command.theta.split(",")]
+    except ValueError:
+        raise InputError(f"--theta={command.theta}: wanted numbers with commas between them, for example --theta=-1.3,0.4.") from None
+    theta = numbers * dim if len(numbers) == 1 else numbers
+    found = atlas(noise, command.eta, theta, horizon=command.horizon, models=list(command.model) or None)
+    print(found)
+    if command.json is not None:
+        command.json.write_text(found.to_json(indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _noise(command: Arguments) -> Noise:
+    from sgdsde import objectives
+    from sgdsde.data import digits
+    from sgdsde.listing import listing
+    from sgdsde.noises import Gaussian, Minibatch
+    from sgdsde.types import InputError, suggest
+
+    names = [item.name for item in listing("objectives")]
+    if command.objective not in names:
+        raise InputError(f"{command.objective!r} is no objective." + suggest(command.objective, names))
+    options = dict(_option(text) for text in command.option)
+    if command.objective in ON_DATA:
+        data = digits(classes=2, components=command.components)
+        options = {"x": data.x, "y": data.y} | options
+    try:
+        objective = getattr(objectives, command.objective)(**options)
+    except TypeError as error:
+        raise InputError(f"{command.objective}: {error}. Give its arguments with --option KEY=YAML.") from error
+    if command.batch_size is not None:
+        return Minibatch(objective, command.batch_size)
+    return Gaussian(objective, _yaml(command.covariance, "--covariance"))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    from sgdsde.types import InputError
+
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise InputError(f"--option {text}: wanted KEY=YAML, for example --option dim=2.")
+    return key, _yaml(value, f"--option {key}")
+
+
+def _yaml(text: str, what: str) -> Any:
+    import yaml
+
+    from sgdsde.types import InputError
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{what}: {text!r} is no YAML ({str(error).splitlines()[0]}).") from error
