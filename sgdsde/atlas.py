@@ -2,7 +2,7 @@
 
 Everything is computed from f, Σ, η and θ by deterministic closures (:mod:`sgdsde.predicted_error`), without sampling a path. Predictions hold to leading order
 in η; where they do not, they are called "not asymptotic". Held against the exact weak errors of the one- and two-dimensional oracles they are within a factor 2
-(claim ATLAS1 of the ledger states on which grid). For dense Hessians, up to 64 dimensions. Derivation: docs/theory/atlas.md.
+(claim A25 of the ledger states on which grid). For dense Hessians, up to 64 dimensions. Derivation: docs/theory/atlas.md.
 """
 
 from __future__ import annotations
