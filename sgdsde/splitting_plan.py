@@ -32,7 +32,7 @@ _CORE, _FIRST = 0.5, 0.2
 #: an excursion may last so many burn-ins
 PATIENCE = 10
 #: a level is too far where fewer distinct points than these stand behind the pieces that passed it; good where they are this share
-FEWEST, GOOD = 16, 0.25
+FEWEST, GOOD = 16, 0.15
 
 
 class StepsTooLarge(OracleRefusal):
@@ -102,11 +102,12 @@ def make_plan(problem: Problem, *, levels: Sequence[float] | None, burn_in: int,
         core, first = levels[0], levels[1]
         group.passages(core=core, first=first, moves=burn, keep=False)
     found = group.passages(core=core, first=first, moves=burn)
-    if found is None:
+    passed = 0 if found is None else found.size
+    if found is None or passed < FEWEST:
         low, high = float(group.score.min()), float(group.score.max())
         raise InputError(
-            f"No path came from the core (score ≥ {core:g}) past the first level ({first:g}) within {burn_in} ticks of {WALKERS} paths, whose scores lie "
-            f"between {low:.4g} and {high:.4g}. Give levels that begin inside that range, or a longer burn_in."
+            f"{passed} paths came from the core (score ≥ {core:g}) past the first level ({first:g}) within {burn_in} ticks of {WALKERS} paths, whose scores "
+            f"lie between {low:.4g} and {high:.4g}. Give levels that begin inside that range, or a longer burn_in."
         )
     window = math.ceil(effort * WALKERS * burn / (found.size * walkers * period)) * period
     if levels is not None:
