@@ -12,6 +12,7 @@ from sgdsde.objectives.narrow_pass import NarrowPass
 from sgdsde.objectives.network import Network
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
+from sgdsde.objectives.shallow_tanh import ShallowTanh
 from sgdsde.objectives.shared_curvature import SharedCurvature
 from sgdsde.objectives.stiffening_well import StiffeningWell
 from sgdsde.objectives.strict_saddle import StrictSaddle
@@ -30,6 +31,7 @@ __all__ = [
     "Network",
     "PeriodicWell",
     "Quadratic",
+    "ShallowTanh",
     "SharedCurvature",
     "StiffeningWell",
     "StrictSaddle",
