@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sgdsde.measurement import Finished, Measured, Measurement, carry_out
+from sgdsde.plots.image import Image
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.runs.durable import durable_map
 from sgdsde.runs.identity import code_digest
@@ -100,7 +101,7 @@ def tree_of(finished: Finished) -> Tree:
         "estimates": {
             name: {part: getattr(estimate, part) for part in ("value", "stderr", "n", "low", "high")} for name, estimate in measured.estimates.items()
         },
-        "panels": [{**vars(panel), "series": [dict(vars(series)) for series in panel.series]} for panel in measured.panels],
+        "panels": [_panel_tree(panel) for panel in measured.panels],
         "notes": list(measured.notes),
         "conventions": measured.conventions,
         "seconds": finished.seconds,
@@ -112,8 +113,23 @@ def finished_of(tree: Tree) -> Finished:
     if "error" in tree:
         return Finished(None, tree["error"], tree["seconds"])
     estimates = {name: Estimate(**{**parts, "n": int(parts["n"])}) for name, parts in tree["estimates"].items()}
-    panels = tuple(Panel(**{**panel, "series": tuple(Series(**series) for series in panel["series"])}) for panel in tree["panels"])
+    panels = tuple(_panel_of(panel) for panel in tree["panels"])
     return Finished(Measured(estimates, panels, tuple(tree["notes"]), tree["conventions"]), "", tree["seconds"])
+
+
+def _panel_tree(panel: Panel) -> Tree:
+    image = None if panel.image is None else dict(vars(panel.image))
+    return {**vars(panel), "series": [dict(vars(series)) for series in panel.series], "image": image}
+
+
+def _panel_of(tree: Tree) -> Panel:
+    image = None if tree["image"] is None else Image(**_tuples(tree["image"]))
+    return Panel(**{**_tuples(tree), "series": tuple(Series(**series) for series in tree["series"]), "image": image})
+
+
+def _tuples(tree: Tree) -> dict[str, Any]:
+    """The file knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in tree.items()}
 
 
 def _carry_out(job: tuple[Measurement, int, float]) -> Finished:

@@ -28,7 +28,7 @@ ORDER = [
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
     "training", "bounds",
     "store", "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
-    "report", "listing", "atlas_command", "cli", "__main__",
+    "report", "listing", "terminal", "figures", "atlas_command", "cli", "__main__",
 ]
 # fmt: on
 MOST_LINES = 300

@@ -1,20 +1,23 @@
-"""Panels of series: lines for theory, points with bars or lines with bands for what was measured."""
+"""Panels of series and images: lines for theory, points with bars or lines with bands for what was measured."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from sgdsde.plots.image import Image, draw_image
 from sgdsde.plots.style import RC, Look, look_of
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Numbers to draw. ``kind``: ``line`` (theory, exact), ``points`` (bars from low to high), ``band`` (line with a band between low and high).
+    """Numbers to draw. ``kind``: ``line`` (theory, exact), ``points`` (bars from low to high), ``band`` (line with a band between low and high),
+    ``steps`` (a step function with its band: survival curves, counts).
 
     ``name`` chooses the look (a model's name); ``label`` stands in the legend, "" keeps it out.
     """
@@ -25,12 +28,23 @@ class Series:
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
-    kind: Literal["line", "points", "band"] = "line"
+    kind: Literal["line", "points", "band", "steps"] = "line"
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One pair of axes. ``level`` draws a thin line at that height; ``log`` names the logarithmic axes: "", "x", "y" or "xy"."""
+    """One pair of axes.
+
+    Attributes:
+        series: what is drawn, first to last.
+        log: names the logarithmic axes: "", "x", "y" or "xy".
+        level: a thin line at that height.
+        note: small text in the lower left corner.
+        image: a field behind the series.
+        x_range, y_range: the ends of the axes where the numbers should not choose them.
+        x_ticks: names in place of the numbers 0, 1, … on the x axis.
+        aspect: ``equal`` makes one unit of x as long as one of y.
+    """
 
     title: str
     x_label: str
@@ -39,55 +53,88 @@ class Panel:
     log: str = ""
     level: float | None = None
     note: str = ""
+    image: Image | None = None
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    x_ticks: tuple[str, ...] = ()
+    aspect: Literal["auto", "equal"] = "auto"
 
 
-def panel_figure(panels: Sequence[Panel], *, columns: int = 2, width: float = 9.0, height: float = 3.6) -> Any:
-    """A ``matplotlib.figure.Figure`` with the panels side by side and one legend for all that share their labels."""
+def panel_figure(panels: Sequence[Panel], *, columns: int = 2, width: float = 9.0, height: float = 3.6, style: dict[Any, Any] = RC) -> Any:
+    """A ``matplotlib.figure.Figure`` with the panels side by side and one legend for all that share their labels.
+
+    ``width`` of the figure and ``height`` of a row are in inches; ``style`` is :data:`sgdsde.plots.style.RC`, or ``PRINT`` at the size of a page.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
     columns = max(1, min(columns, len(panels)))
     rows = math.ceil(len(panels) / columns)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         handles: dict[str, Any] = {}
+        letters = int(0.8 * width / columns / (0.62 * float(style["axes.titlesize"]) / 72))
         for axes, panel in zip(grid, panels, strict=False):
             _draw(axes, panel)
+            axes.set_title(textwrap.fill(panel.title, max(12, letters)))
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         if handles:
-            figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(handles), max(1, int(width / 1.4))))
+            ncols = legend_columns(list(handles), width=width, size=float(style["legend.fontsize"]))
+            figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=ncols)
     return figure
+
+
+def legend_columns(labels: Sequence[str], *, width: float, size: float) -> int:
+    """How many columns of a legend fit into ``width`` inches at ``size`` points: a letter takes about .55 of the size, line and gaps 4.5 sizes.
+
+    A legend that needs a second row gets rows of about equal length.
+    """
+    widths = [(4.5 + 0.55 * len(label)) * size / 72 for label in labels]
+    fitting = max(1, min(len(labels), int(width / max(widths))))
+    rows = math.ceil(len(labels) / fitting)
+    return math.ceil(len(labels) / rows)
 
 
 def _draw(axes: Any, panel: Panel) -> None:
     if panel.level is not None:
         axes.axhline(panel.level, color="#555555", linewidth=0.8, zorder=1)
-    for index, series in enumerate(panel.series):
-        _draw_series(axes, series, look_of(series.name, index))
-    axes.set_title(panel.title)
-    axes.set_xlabel(panel.x_label)
-    axes.set_ylabel(panel.y_label)
     if "x" in panel.log:
         axes.set_xscale("log")
     if "y" in panel.log:
         axes.set_yscale("log")
+    if panel.image is not None:
+        draw_image(axes, panel.image)
+    for index, series in enumerate(panel.series):
+        _draw_series(axes, series, look_of(series.name, index))
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+    if panel.x_range is not None:
+        axes.set_xlim(*panel.x_range)
+    if panel.y_range is not None:
+        axes.set_ylim(*panel.y_range)
+    if panel.x_ticks:
+        axes.set_xticks(range(len(panel.x_ticks)), panel.x_ticks)
+    if panel.aspect == "equal":
+        axes.set_aspect("equal")
     if panel.note:
-        axes.text(0.02, 0.02, panel.note, transform=axes.transAxes, fontsize=8, color="#444444", va="bottom")
+        axes.text(0.02, 0.02, panel.note, transform=axes.transAxes, fontsize="small", color="#444444", va="bottom")
 
 
 def _draw_series(axes: Any, series: Series, look: Look) -> None:
     label = series.label or "_nolegend_"
+    bounded = series.low is not None and series.high is not None
     if series.kind == "points":
         bars = None
         if series.low is not None and series.high is not None:
             bars = np.stack([np.maximum(series.y - series.low, 0), np.maximum(series.high - series.y, 0)])
         axes.errorbar(series.x, series.y, yerr=bars, color=look.color, linestyle="none", marker=look.marker, label=label)
         return
+    step = "post" if series.kind == "steps" else None
     marker = look.marker if series.kind == "band" else ""
-    axes.plot(series.x, series.y, color=look.color, linestyle=look.line, marker=marker, label=label)
-    if series.kind == "band" and series.low is not None and series.high is not None:
-        axes.fill_between(series.x, series.low, series.high, color=look.color, alpha=0.18, linewidth=0)
+    axes.plot(series.x, series.y, color=look.color, linestyle=look.line, marker=marker, label=label, drawstyle="steps-post" if step else "default")
+    if series.kind in ("band", "steps") and bounded:
+        axes.fill_between(series.x, series.low, series.high, color=look.color, alpha=0.18, linewidth=0, step=step)

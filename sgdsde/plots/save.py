@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sgdsde.plots.panel import Panel
 from sgdsde.plots.style import RC
 
@@ -34,15 +36,20 @@ def embedded(svg: str, *, prefix: str, title: str) -> str:
 
 
 def csv_of(panels: Sequence[Panel]) -> str:
-    """The plotted numbers: panel, series, x, y, low, high, one line a point."""
+    """The plotted numbers: panel, series, x, y, low, high, one line a point. Of an image: kind ``image``, and its height in the column z."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["panel", "series", "kind", "x", "y", "low", "high"])
+    writer.writerow(["panel", "series", "kind", "x", "y", "low", "high", "z"])
     for panel in panels:
         for series in panel.series:
             for i in range(len(series.x)):
                 bounds = ["" if part is None else repr(float(part[i])) for part in (series.low, series.high)]
-                writer.writerow([panel.title, series.label or series.name, series.kind, repr(float(series.x[i])), repr(float(series.y[i])), *bounds])
+                writer.writerow([panel.title, series.label or series.name, series.kind, repr(float(series.x[i])), repr(float(series.y[i])), *bounds, ""])
+        if panel.image is not None:
+            image = panel.image
+            for j, i in np.ndindex(image.z.shape):
+                x, y, z = (repr(float(value)) for value in (image.x[i], image.y[j], image.z[j, i]))
+                writer.writerow([panel.title, image.label or panel.title, "image", x, y, "", "", z])
     return buffer.getvalue()
 
 

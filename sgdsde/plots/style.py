@@ -36,6 +36,28 @@ RC: dict[Any, Any] = {
     "axes.unicode_minus": True,
 }
 
+#: the same at the size of a printed page: letters of 7 to 8 points beside a text of 10
+PRINT: dict[Any, Any] = RC | {
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.0,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 7.0,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "grid.linewidth": 0.4,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.2,
+    "errorbar.capsize": 1.5,
+    "savefig.dpi": 300,
+}
+
 
 @dataclass(frozen=True)
 class Look:
@@ -55,6 +77,24 @@ LOOKS: dict[str, Look] = {
     "SPF": Look("#008a63", (0, (1, 1.2)), "D"),
     "HASME": Look("#a3338f", "-", "v"),
     "HASMEProduct": Look("#8a6d00", (0, (6, 1, 1, 1, 1, 1)), "P"),
+    "SME3": Look("#56718a", (0, (8, 1.5)), "*"),
+    "HASME3": Look("#5b1f8c", (0, (4, 1)), "h"),
+    "PrincipalFlow": Look("#4d4d4d", (0, (2, 2)), "+"),
+    "EvenStepHASME": Look("#c2255c", (0, (5, 1, 1, 1)), "<"),
+    "SVAG": Look("#6b4a2b", (0, (2, 1)), ">"),
+}
+
+#: how models are written in legends
+WRITTEN = {
+    "GradientFlow": "gradient flow",
+    "PrincipalFlow": "principal flow",
+    "SME1": "SME-1",
+    "SME2": "SME-2",
+    "SME3": "SME-3",
+    "HASME": "HA-SME",
+    "HASME3": "HA-SME-3",
+    "HASMEProduct": "HA-SME, product",
+    "EvenStepHASME": "even-step HA-SME",
 }
 
 _CYCLE = ("#0072b2", "#d55e00", "#008a63", "#a3338f", "#8a6d00", "#2f7fb5", "#000000")
@@ -67,3 +107,8 @@ def look_of(name: str, index: int) -> Look:
     if name in LOOKS:
         return LOOKS[name]
     return Look(_CYCLE[index % len(_CYCLE)], _LINES[index % len(_LINES)], _MARKERS[index % len(_MARKERS)])
+
+
+def model_of(text: str) -> str:
+    """The name of a model in the package from how it is written in a table or legend (HA-SME → HASME); other text as it is."""
+    return {written: name for name, written in WRITTEN.items()}.get(text, text)
