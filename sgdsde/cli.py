@@ -11,17 +11,15 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from sgdsde.terminal import RESUME, WIDTH, Progress, say
+
 if TYPE_CHECKING:
     from sgdsde.ledger import Ledger
-    from sgdsde.measurement import Finished, Measurement
 
-WIDTH = 80
-#: exit status: stopped before the end, the same command goes on (EX_TEMPFAIL of sysexits.h)
-RESUME = 75
 PROFILES = ("quick", "full")
 WELCOME = """\
 sgdsde: which SDE describes your SGD, how well, and where it breaks.
@@ -30,11 +28,15 @@ sgdsde: which SDE describes your SGD, how well, and where it breaks.
   sgdsde verify --help     its options
   sgdsde atlas --help      which SDE model to trust, for a problem and a point
   sgdsde run --help        studies: long runs that can be killed and resumed
+  sgdsde figures --help    figures of the paper from stored results
   sgdsde list claims       what is claimed; also models, objectives, noises,
-                           kernels
+                           kernels, experiments, figures
   sgdsde info              versions, device, threads, conventions
 """
-STUDIES = "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run --help). Which model to trust: sgdsde atlas NAME (sgdsde atlas --help)."
+STUDIES = (
+    "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run --help). Which model to trust: sgdsde atlas NAME (sgdsde atlas --help). "
+    "Figures of the paper: sgdsde figures (sgdsde figures --help)."
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ class Verify:
 
 @dataclass(frozen=True)
 class List:
-    """List claims, models, objectives, noises, kernels or experiments."""
+    """List claims, models, objectives, noises, kernels, experiments or figures."""
 
-    kind: Annotated[tyro.conf.Positional[Literal["claims", "models", "objectives", "noises", "kernels", "experiments"]], tyro.conf.arg(name="kind")]
+    kind: Annotated[tyro.conf.Positional[Literal["claims", "models", "objectives", "noises", "kernels", "experiments", "figures"]], tyro.conf.arg(name="kind")]
     """what to list"""
 
 
@@ -86,6 +88,10 @@ def run(arguments: Sequence[str]) -> int:
         from sgdsde.runs import main_run
 
         return main_run(arguments[1:])
+    if arguments[0] == "figures":
+        from sgdsde.figures.command import main_figures
+
+        return main_figures(arguments[1:])
     if arguments[0] == "atlas":
         from sgdsde.atlas_command import main_atlas
 
@@ -108,15 +114,17 @@ def run(arguments: Sequence[str]) -> int:
 def _list(kind: str) -> int:
     from sgdsde.listing import Item, listing
 
-    if kind == "experiments":
+    if kind in ("experiments", "figures"):
+        from sgdsde.figures.listing import folder_of_figures
         from sgdsde.runs.listing import describe, folder_of_studies
         from sgdsde.types import InputError
 
         try:
-            items = [Item(name, text) for name, text in describe(folder_of_studies()).items()]
+            folder = folder_of_studies() if kind == "experiments" else folder_of_figures()
         except InputError as error:
-            print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+            say(f"sgdsde: error: {error}")
             return 2
+        items = [Item(name, text) for name, text in describe(folder).items()]
     else:
         items = listing(kind)
     indent = max((len(item.name) for item in items), default=0) + 2
@@ -162,10 +170,10 @@ def _verify(command: Verify) -> int:
                 claims, chosen, profile=command.profile, seed=seed, workers=workers, report=progress, folder=command.out / "measurements", stop=stop
             )
     except Stopped as error:
-        print(textwrap.fill(f"sgdsde: stopped: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+        say(f"sgdsde: stopped: {error}")
         return RESUME
     except SgdsdeError as error:
-        print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+        say(f"sgdsde: error: {error}")
         return 2
     except KeyboardInterrupt:
         print("\nsgdsde: stopped at once; finished measurements are kept. Run the same command again to go on.", file=sys.stderr)
@@ -194,28 +202,3 @@ def summary(ledger: Ledger) -> str:
             text = f"{entry.claim.id} {entry.verdict.outcome}: {entry.verdict.why}"
             lines.append(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return "\n".join(lines)
-
-
-class Progress:
-    """One status line on a terminal, one plain line a measurement elsewhere."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream, self.live = stream, stream.isatty()
-
-    def begin(self, text: str) -> None:
-        """What is about to run."""
-        print(_clip(text), file=self.stream, flush=True)
-
-    def __call__(self, measurement: Measurement, finished: Finished, done: int, total: int) -> None:
-        mark = "failed " if finished.measured is None else ""
-        line = _clip(f"[{done:>2}/{total}] {finished.seconds:5.1f} s  {mark}{measurement.name}")
-        print(f"\r{line:<{WIDTH - 1}}" if self.live else line, end="" if self.live else "\n", file=self.stream, flush=True)
-
-    def end(self) -> None:
-        """Clear the status line."""
-        if self.live:
-            print("\r" + " " * (WIDTH - 1) + "\r", end="", file=self.stream, flush=True)
-
-
-def _clip(line: str) -> str:
-    return line if len(line) < WIDTH else line[: WIDTH - 2] + "…"

@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import sgdsde
 from sgdsde.claim import RowVerdict
 from sgdsde.ledger import SEED, Entry, Ledger
 from sgdsde.measurement import Finished, Measurement, measurement_seed
+from sgdsde.runs.identity import code_digest, git_state
 from sgdsde.types import Estimate
 
 #: raised when the meaning of a field changes
@@ -31,6 +34,8 @@ def record_of(ledger: Ledger) -> dict[str, Any]:
         "rows_in_catalogue": ledger.catalogue_rows,
         "seconds": round(ledger.seconds, 1),
         "trustworthy": ledger.trustworthy,
+        "code": code_digest(),
+        "commit": (git_state(Path(sgdsde.__file__).resolve().parents[1]) or {}).get("commit"),
         "environment": dict(ledger.environment),
         "claims": [_claim(entry, ledger) for entry in ledger.entries],
     }

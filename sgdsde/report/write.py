@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sgdsde.ledger import Ledger
-from sgdsde.plots import panel_figure, save_figure, save_svg, svg_of
+from sgdsde.plots import csv_of, panel_figure, save_figure, save_svg, svg_of
 from sgdsde.plots.panel import Panel
 from sgdsde.report.main_figure import CAPTION, main_panels
 from sgdsde.report.page import MAIN, Figure, render
@@ -49,6 +49,14 @@ def write_report(ledger: Ledger, directory: Path) -> Path:
             save_svg(figures[name].svg, panels, directory / "figures" / name)
     _replace(page, render(record, figures, caption=CAPTION))
     return page
+
+
+def write_tables(ledger: Ledger, directory: Path) -> None:
+    """What is read again: ``report.json`` and the tables in ``figures/``, without page and pictures."""
+    (prepare(directory) / "figures").mkdir(exist_ok=True)
+    for name, panels in figures_of(ledger).items():
+        _replace(directory / "figures" / f"{name}.csv", csv_of(panels))
+    _replace(directory / "report.json", json.dumps(record_of(ledger), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def figures_of(ledger: Ledger) -> dict[str, tuple[Panel, ...]]:
