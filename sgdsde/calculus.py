@@ -28,11 +28,18 @@ def grad(f: Objective, theta: Points) -> Points:
 
 def grad_autodiff(f: Objective, theta: Points) -> Points:
     """∇f by one backward pass."""
-    return weighted_grad(f, theta, None, None)
+    return weighted_grad_autodiff(f, theta, None, None)
 
 
 def weighted_grad(f: Objective, theta: Points, weights: Float[Tensor, "paths batch"] | None, batch: Tensor | None) -> Points:
     """∇Σᵢ wᵢℓᵢ(θ) over the batch ``[P, B]`` (None: all samples) in one backward pass; weights None: the mean."""
+    if f.facts.weighted_grad is not None:
+        return f.facts.weighted_grad(theta.detach(), weights, batch)
+    return weighted_grad_autodiff(f, theta, weights, batch)
+
+
+def weighted_grad_autodiff(f: Objective, theta: Points, weights: Float[Tensor, "paths batch"] | None, batch: Tensor | None) -> Points:
+    """∇Σᵢ wᵢℓᵢ(θ) through the graph of the losses."""
     with torch.enable_grad():
         point = theta.detach().requires_grad_(True)
         losses = f.sample_loss(point, batch)  # [paths, batch]
@@ -43,9 +50,11 @@ def weighted_grad(f: Objective, theta: Points, weights: Float[Tensor, "paths bat
 def hvp(f: Objective, theta: Points, v: Points) -> Points:
     """H(θ)v, ``[P, dim]``; with v ``[P, k, dim]`` the products with k vectors, ``[P, k, dim]``.
 
-    From ``facts.hvp`` where it stands (no matrix is formed), else from ``facts.hessian``, else by double backward. The matrix is
+    From ``facts.hvp_at`` or ``facts.hvp`` where they stand (no matrix is formed), else from ``facts.hessian``, else by double backward. The matrix is
     preferred where it multiplies ``dim`` vectors or more.
     """
+    if f.facts.hvp_at is not None:
+        return f.facts.hvp_at(theta)(v)
     if v.ndim == 3:
         paths, k, dim = v.shape
         if f.facts.hessian is not None and (f.facts.hvp is None or k >= dim):
@@ -65,21 +74,25 @@ def hvp_autodiff(f: Objective, theta: Points, v: Points) -> Points:
 
 
 def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
-    """v ↦ H(θ)v at fixed points, for many products there: from ``facts.hvp``, from a matrix made once, or through the gradient's graph, kept.
+    """v ↦ H(θ)v at fixed points, for many products there, v ``[P, dim]`` or ``[P, k, dim]``: from ``facts.hvp_at`` or ``facts.hvp``, from a matrix made
+    once, or through the gradient's graph, kept.
 
     With autodiff each product is one backward pass through that graph, a third to a half of what :func:`hvp` costs.
     """
+    if f.facts.hvp_at is not None:
+        return f.facts.hvp_at(theta)
     if f.facts.hvp is not None:
-        known = f.facts.hvp
-        return lambda v: known(theta, v)
+        return lambda v: hvp(f, theta, v)
     if f.facts.hessian is not None:
         H = f.facts.hessian(theta)
-        return lambda v: (H @ v[:, :, None])[:, :, 0]
+        return lambda v: (v[:, None] @ H)[:, 0] if v.ndim == 2 else v @ H
     with torch.enable_grad():
         point = theta.detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(f.sample_loss(point).mean(1).sum(), point, create_graph=True)
 
     def product(v: Points) -> Points:
+        if v.ndim == 3:
+            return torch.stack([product(v[:, i]) for i in range(v.shape[1])], 1)
         if not slope.requires_grad:  # the gradient is a constant
             return torch.zeros_like(v)
         (result,) = torch.autograd.grad(slope, point, v, retain_graph=True, allow_unused=True)
@@ -89,8 +102,13 @@ def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
 
 
 def hessian(f: Objective, theta: Points) -> Matrices:
-    """H = ∇²f(θ), ``[P, dim, dim]``, symmetric."""
-    return f.facts.hessian(theta) if f.facts.hessian is not None else hessian_autodiff(f, theta)
+    """H = ∇²f(θ), ``[P, dim, dim]``, symmetric: from the fact, from dim products with a basis, or by autodiff."""
+    if f.facts.hessian is not None:
+        return f.facts.hessian(theta)
+    if f.facts.hvp_at is not None:
+        matrix = f.facts.hvp_at(theta)(identity_rows(theta).expand(theta.shape[0], -1, -1))  # [paths, dim, dim]
+        return (matrix + matrix.transpose(1, 2)) / 2
+    return hessian_autodiff(f, theta)
 
 
 def hessian_autodiff(f: Objective, theta: Points) -> Matrices:
@@ -123,8 +141,11 @@ def third_autodiff(f: Objective, theta: Points, u: Points, v: Points) -> Points:
 def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:
     """(S:∂∂)g = Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; S ``[P, dim, dim]`` is not differentiated.
 
-    This is Σₐ ∇³f[eₐ, Sₐ] over the rows Sₐ: no eigenvectors of S, so a path that has become NaN stays NaN and harms no other.
+    From ``facts.third_trace`` where it stands (S symmetric), else Σₐ ∇³f[eₐ, Sₐ] over the rows Sₐ: no eigenvectors of S, so a path that has become NaN
+    stays NaN and harms no other.
     """
+    if f.facts.third_trace is not None:
+        return f.facts.third_trace(theta, S)
     paths, dim = theta.shape
     basis = identity_rows(theta).repeat(paths, 1)  # [paths*dim, dim]
     return third(f, theta.repeat_interleave(dim, 0), basis, S.reshape(paths * dim, dim)).reshape(paths, dim, dim).sum(1)
@@ -143,7 +164,7 @@ def sample_grads_autodiff(f: Objective, theta: Points, batch: Int[Tensor, "paths
     if batch is None:
         batch = torch.arange(f.n, device=theta.device).expand(paths, f.n)
     size = batch.shape[1]
-    flat = weighted_grad(f, theta.repeat_interleave(size, 0), None, batch.reshape(-1, 1))  # [paths*batch, dim]
+    flat = weighted_grad_autodiff(f, theta.repeat_interleave(size, 0), None, batch.reshape(-1, 1))  # [paths*batch, dim]
     return flat.reshape(paths, size, dim)
 
 

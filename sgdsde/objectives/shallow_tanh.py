@@ -81,7 +81,13 @@ class ShallowTanh(Objective):
         weights = torch.arange(self.hidden * self.features).reshape(self.hidden, self.features)
         self.units = torch.cat([weights, self.hidden * self.features + torch.arange(self.hidden)[:, None]], 1)
         self.facts = Facts(
-            grad=self._grad, hessian=self._hessian, hvp=self._hvp, covariance=self._covariance, sample_grads=self._sample_grads, third=self._third
+            grad=self._grad,
+            hessian=self._hessian,
+            hvp=self._hvp,
+            covariance=self._covariance,
+            sample_grads=self._sample_grads,
+            third=self._third,
+            third_trace=self._third_trace,
         )
 
     @classmethod
@@ -214,4 +220,29 @@ class ShallowTanh(Objective):
         cs, ct, r = (curve * sz)[..., None], (curve * tz)[..., None], r[..., None]
         w = along * p.v * p.a1 + cs * (p.v * a2 * ti + p.a1 * to) + ct * (p.v * a2 * si + p.a1 * so) + r * (p.v * p.a3 * both + a2 * cross)
         v = along * p.a + p.a1 * (cs * ti + ct * si) + r * a2 * both
+        return self._pull(p, w, v)
+
+    def _third_trace(self, theta: Tensor, S: Tensor) -> Tensor:
+        return self._in_pieces(self._third_trace_piece, theta, S)
+
+    def _third_trace_piece(self, theta: Tensor, S: Tensor) -> Tensor:
+        """E[ψ‴(JᵀSJ)J + ψ″((S:∇²z)J + 2∇²z S J) + ψ′ S:∇³z], S symmetric."""
+        p = self._forward(theta, None)
+        r, curve = self._losses(p)
+        J = self._jacobian(p)
+        JS = J @ S  # [paths, batch, dim]
+        q = self.features + 1
+        units = self.units.to(theta.device)
+        outs = self.hidden * q + torch.arange(self.hidden, device=theta.device)
+        own = S[:, units[:, :, None], units[:, None, :]].flatten(2)  # [paths, hidden, q*q]
+        mixed = S[:, units, outs[:, None]]  # [paths, hidden, q]
+        square = self.products.at(theta) @ own.transpose(1, 2)  # [paths, batch, hidden], x̃ᵀSⱼⱼx̃
+        cross = 2 * (p.x @ mixed.transpose(1, 2))
+        a2 = p.a2
+        trace = (p.v * a2 * square + p.a1 * cross).sum(2)  # S:∇²z
+        along = (curve * (1 - 2 * torch.sigmoid(p.z)) * (JS * J).sum(2) + curve * trace)[..., None]
+        inner = (JS[..., units] * p.x[..., None, :]).sum(3)  # [paths, batch, hidden]
+        twice, r = 2 * curve[..., None], r[..., None]
+        w = along * p.v * p.a1 + twice * (p.v * a2 * inner + p.a1 * JS[..., outs]) + r * (p.v * p.a3 * square + a2 * cross)
+        v = along * p.a + twice * p.a1 * inner + r * a2 * square
         return self._pull(p, w, v)
