@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,7 @@ def points(count: int = 5) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("function", [calculus.grad, calculus.hessian, calculus.sample_covariance, calculus.sample_grads])
-def test_it_is_the_network_that_torch_flattens_the_same_way(nets: tuple[sg.Objective, sg.Objective], function) -> None:
+def test_it_is_the_network_that_torch_flattens_the_same_way(nets: tuple[sg.Objective, sg.Objective], function: Callable) -> None:
     closed, autodiff = nets
     assert closed.dim == autodiff.dim == 18
     torch.testing.assert_close(function(closed, points()), function(autodiff, points()), rtol=1e-9, atol=1e-12)
