@@ -26,7 +26,8 @@ class Facts:
     Callables take points ``[P, dim]``: ``grad`` → [P, dim]; ``hessian`` → [P, dim, dim]; ``covariance`` → [P, dim, dim], the covariance
     (1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ of one sample's gradient; ``hvp(theta, v)`` → [P, dim], Hv without forming H; ``sample_grads(theta, batch)`` →
     [P, B, dim]; ``third(theta, u, v)`` → [P, dim], ∇³f[u, v]; ``third_trace(theta, S)`` → [P, dim], Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f for symmetric S
-    ``[P, dim, dim]``; ``weighted_grad(theta, weights, batch)`` → [P, dim], ∇Σwᵢℓᵢ; ``hvp_at(theta)`` → v ↦ H(θ)v for many products at one point. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
+    ``[P, dim, dim]``; ``weighted_grad(theta, weights, batch)`` → [P, dim], ∇Σᵢwᵢℓᵢ (weights None: the mean); ``hvp_at(theta)`` → a function v ↦ Hv
+    of [P, dim] or [P, k, dim], for many products at one point. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
     f(minimum) at the lowest pass that leads out of the deepest minimum.
     """
 

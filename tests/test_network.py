@@ -253,8 +253,8 @@ def test_shared_batches_are_not_copied_for_each_path() -> None:
         with LargestFetch() as watch:
             f.sample_loss(theta, batch)
         largest.append(watch.largest)
-    assert largest[0] == 50 * 12  # the loss picks a class's probability: [paths, n], no inputs
-    assert largest[1] == 50 * 10
+    assert largest[0] <= 50 * 12  # at most what the loss picks: [paths, n], no inputs
+    assert largest[1] <= 50 * 10
     assert largest[2] == 50 * 10 * x.shape[1]  # a batch of its own for each path has to be fetched
     same(f.sample_loss(theta, shared), f.sample_loss(theta)[:, :10])
 

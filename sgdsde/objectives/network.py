@@ -1,7 +1,8 @@
 """Any network: ℓᵢ(θ) = loss(module_θ(inputᵢ), targetᵢ) for a ``torch.nn.Module``, a per-sample loss and tensors.
 
 An ensemble of networks is one tensor θ ``[P, dim]``: the trainable parameters of each, flattened in the order of ``named_parameters``. One forward pass
-runs them all (``torch.func.functional_call`` under ``vmap``), and differentiates as often as the module does.
+runs them all: chains of linear layers and activations through batched matrix products differentiated by hand, everything else through
+``torch.func.functional_call`` under ``vmap``. Both are cut into pieces that fit the machine.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.func import grad as gradient_of
 
 from sgdsde.objective import Facts, Objective
+from sgdsde.objectives.network_batched import Batched
 from sgdsde.objectives.network_checks import checked_samples, per_sample_loss, probe, refuse_modules
+from sgdsde.objectives.network_layers import chain_of
+from sgdsde.objectives.network_losses import output_loss
 from sgdsde.objectives.network_start import redraw
+from sgdsde.objectives.network_vmap import Vmapped
 from sgdsde.objectives.resident import Resident
 from sgdsde.types import InputError
 
@@ -34,7 +37,8 @@ class Network(Objective):
         inputs: ``[n, ...]``.
         targets: ``[n, ...]``; integer classes for cross-entropy, the output's shape for ``"mse"``.
 
-    ``facts.sample_grads`` differentiates each sample without copying the weights for it. dtype: the module's copy is used in θ's.
+    ``method`` computes: :class:`Batched` where the module is a ``Sequential`` of ``Linear`` and the activations Tanh, Sigmoid, ReLU, SiLU, GELU (after an
+    optional ``Flatten``), else :class:`Vmapped`; ``vmapped`` is the general one in any case. dtype: the module's copy is used in θ's.
 
     Raises:
         InputError: dropout (p > 0) or BatchNorm in training mode (``module.eval()`` freezes both, by name), no parameters, empty data, NaN,
@@ -58,7 +62,10 @@ class Network(Objective):
         fixed = {name: part for name, part in module.named_parameters() if name not in set(self.names)} | dict(module.named_buffers())
         self.constants = {name: Resident(part.clone()) for name, part in fixed.items()}
         probe(self.module, loss, self.loss_function, x, y)
-        self.facts = Facts(sample_grads=self._sample_grads)
+        self.vmapped = Vmapped(self.module, self.names, self.loss_function, self.inputs, self.targets, constants=self.constants, unflatten=self.unflatten)
+        chain = chain_of(module, tuple(x.shape[1:]))
+        self.method: Batched | Vmapped = self.vmapped if chain is None else Batched(chain, output_loss(self.loss_function), self.inputs, self.targets)
+        self.facts = Facts(grad=self._grad, weighted_grad=self.method.weighted_grad, sample_grads=self.method.sample_grads, hvp_at=self.method.hvp_at)
 
     @classmethod
     def examples(cls) -> list[Objective]:
@@ -119,32 +126,10 @@ class Network(Objective):
     def outputs(self, theta: Float[Tensor, "paths dim"], inputs: Tensor | None = None) -> Float[Tensor, "paths n ..."]:
         """What each network answers on ``inputs [n, ...]`` (None: the data)."""
         x = self.inputs.at(theta) if inputs is None else inputs.to(self.inputs.at(theta))
-        return vmap(self._forward, in_dims=(0, None))(self.unflatten(theta), x)
+        return self.method.outputs(theta, x)
 
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
-        parameters = self.unflatten(theta)
-        if batch is None:
-            return vmap(self._losses, in_dims=(0, None, None))(parameters, self.inputs.at(theta), self.targets.at(theta))
-        if batch.shape[0] == 1 or batch.stride(0) == 0:  # one batch for all paths: its samples are fetched once
-            x, y = self.inputs.rows(theta, batch[0]), self.targets.rows(theta, batch[0])
-            return vmap(self._losses, in_dims=(0, None, None))(parameters, x, y)
-        return vmap(self._losses)(parameters, self.inputs.rows(theta, batch), self.targets.rows(theta, batch))
+        return self.method.sample_loss(theta, batch)
 
-    def _forward(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        beside = next(iter(parameters.values()))
-        constants = {name: part.at(beside) for name, part in self.constants.items()}
-        return functional_call(self.module, {**constants, **parameters}, (x,))
-
-    def _losses(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Float[Tensor, " batch"]:
-        return self.loss_function(self._forward(parameters, x), y)
-
-    def _one_loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Float[Tensor, ""]:
-        return self._losses(parameters, x[None], y[None])[0]
-
-    def _sample_grads(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
-        shared = None if batch is None else 0
-        each = vmap(gradient_of(self._one_loss), in_dims=(None, 0, 0))
-        grads = vmap(each, in_dims=(0, shared, shared))(
-            self.unflatten(theta.detach()), self.inputs.rows(theta, batch), self.targets.rows(theta, batch)
-        )  # each [paths, batch, *shape]
-        return torch.cat([grads[name].flatten(2) for name in self.names], 2)
+    def _grad(self, theta: Tensor) -> Tensor:
+        return self.method.weighted_grad(theta.detach(), None, None)

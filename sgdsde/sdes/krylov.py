@@ -72,10 +72,14 @@ class _KrylovFunctions(HessianFunctions):
         return torch.stack([self.amplify(theta, matrices[:, i]) for i in range(dim)], 1)
 
     def _apply(self, theta: Tensor, vectors: Sequence[Tensor], functions: Sequence[Callable[[Tensor], Tensor]]) -> list[Tensor]:
-        """hₖ(ηH)vₖ for each k; the runs of all vectors advance together."""
+        """hₖ(ηH)vₖ for each k; the runs of all vectors advance together, on one linearisation at θ."""
         k = len(vectors)
-        points = theta.repeat(k, 1) if k > 1 else theta
-        run = lanczos(hvp_at(self._objective, points), torch.cat(list(vectors)), self._steps)
+        product = hvp_at(self._objective, theta)
+
+        def all_at_once(v: Tensor) -> Tensor:  # [k*paths, dim], the vectors one after the other
+            return product(v.reshape(k, -1, v.shape[1]).transpose(0, 1)).transpose(0, 1).reshape(v.shape)
+
+        run = lanczos(all_at_once, torch.cat(list(vectors)), self._steps)
         spectrum = spectrum_of(run.tridiagonal, self._eta)  # Ritz values [k*paths, steps]
         ritz = self._domain.guard(torch.cat(spectrum.x.chunk(k), 1)).chunk(k, 1)  # one row a path, as the counters want it
         values = torch.cat([function(x) for function, x in zip(functions, ritz, strict=True)])
