@@ -28,6 +28,7 @@ _MODULES = (
     "regions",
     "rng",
     "stats",
+    "training",
     "types",
     "order",
 )

@@ -26,8 +26,8 @@ ORDER = [
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
     "comparison", "compare", "order",
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
-    "training", "bounds",
-    "store", "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
+    "store", "training", "bounds",
+    "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
     "report", "listing", "terminal", "figures", "atlas_command", "cli", "__main__",
 ]
 # fmt: on
