@@ -1,7 +1,8 @@
 """From the pages of an atlas to a recommendation in plain words: which model, what it costs in accuracy, what to beware of.
 
-The recommended model exists at θ and around it, and has the smallest worst error over the test functions among those of which some prediction may be trusted;
-of models within a factor 1.5 of it the simplest is taken. Where no prediction of any may be trusted the advice is to simulate.
+The recommended model exists at θ and around it, and has the smallest worst error over the test functions among those whose worst error the closures agree on;
+of models within a factor 1.5 of it the simplest is taken. Whether the error also falls at the model's order decides nothing at a given η: held against exact
+errors these numbers are as good where it does not (docs/theory/atlas.md). Where the closures agree on no model's error the advice is to simulate.
 """
 
 from __future__ import annotations
@@ -26,16 +27,19 @@ def recommend(charts: Mapping[str, Chart], *, skewness: Mapping[str, float] | No
         partly = [chart.model for chart in charts.values() if chart.existence.where == "in part"]
         remark = f" {_listed(partly)} {'exists' if len(partly) == 1 else 'exist'} at θ but not everywhere that SGD goes." if partly else ""
         return None, (f"None of these models exists wherever SGD goes within the horizon.{remark} Use a smaller eta, or simulate with sg.compare.",)
-    trusted = [chart for chart in usable if any(prediction.asymptotic for prediction in chart.predictions.values())]
+    trusted = [chart for chart in usable if chart.settled]
     if not trusted:
         guess = min(usable, key=lambda chart: chart.worst)
-        return None, (f"No prediction can be trusted here: none is asymptotic. {guess.model} looks best; decide by simulation with sg.compare.",)
+        return None, (f"No prediction can be trusted here: the closures disagree. {guess.model} looks best; decide by simulation with sg.compare.",)
     least = max(min(chart.worst for chart in trusted), NEGLIGIBLE)
     chosen = min((chart for chart in trusted if chart.worst <= AS_GOOD * least), key=lambda chart: _complexity(chart.model))
     sentences = [f"Use {chosen.model}: {_error(chosen)}."]
-    doubtful = [name for name, prediction in chosen.predictions.items() if not prediction.asymptotic]
+    doubtful = [name for name, prediction in chosen.predictions.items() if not prediction.settled]
     if doubtful:
-        sentences.append(f"Not asymptotic, to be checked with sg.compare: {', '.join(doubtful[:3])}{' …' if len(doubtful) > 3 else ''}.")
+        sentences.append(f"Not resolved, to be checked with sg.compare: {', '.join(doubtful[:3])}{' …' if len(doubtful) > 3 else ''}.")
+    steep = [name for name, prediction in chosen.predictions.items() if prediction.settled and not prediction.asymptotic]
+    if steep:
+        sentences.append(f"Do not carry {'this error' if len(chosen.predictions) == 1 else 'these errors'} over to another eta: not asymptotic here.")
     unresolved = [chart.model for chart in usable if chart not in trusted and chart.worst < chosen.worst]
     if unresolved:
         sentences.append(f"{_listed(unresolved)} may be better, but {'its' if len(unresolved) == 1 else 'their'} errors are not resolved here.")

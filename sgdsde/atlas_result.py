@@ -54,8 +54,13 @@ class Chart:
         return max(sizes) if sizes and all(math.isfinite(size) for size in sizes) else math.inf
 
     @property
+    def settled(self) -> bool:
+        """Whether the closures agree on the largest error, at this η."""
+        return bool(self.predictions) and max(self.predictions.values(), key=lambda p: abs(p.relative)).settled
+
+    @property
     def asymptotic(self) -> bool:
-        """Whether every prediction may be trusted."""
+        """Whether every prediction may be carried over to other step sizes."""
         return bool(self.predictions) and all(p.asymptotic for p in self.predictions.values())
 
 

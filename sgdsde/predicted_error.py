@@ -44,7 +44,8 @@ class Prediction:
     """One test function's predicted error.
 
     ``error`` is in the units of φ; ``relative`` in standard deviations of φ under SGD's law at the horizon (where it has none, in units of |E φ − φ(θ₀)|);
-    ``slope`` is log₂ of the error at η over that at η/2 (NaN where it is not defined); ``asymptotic`` says whether it may be trusted and ``reason`` why (not).
+    ``slope`` is log₂ of the error at η over that at η/2 (NaN where it is not defined). ``settled``: the model exists and the closures agree on the number, at
+    this η; ``asymptotic``: it falls at the model's order too, so that it may be carried over to other step sizes; ``reason`` says why (not).
     """
 
     error: float
@@ -52,6 +53,7 @@ class Prediction:
     slope: float
     asymptotic: bool
     reason: str
+    settled: bool
 
 
 class Forecast:
@@ -187,17 +189,18 @@ def _judged(full: float, one: float, half: float, scale: float, *, order: int | 
     if not math.isfinite(full + one + half):
         reason = "the model does not exist where the law goes"
     elif abs(full) <= ROUNDING * scale and abs(one) <= ROUNDING * scale:
-        return Prediction(full, full / scale, slope, True, "no error beyond rounding")
+        return Prediction(full, full / scale, slope, True, "no error beyond rounding", True)
     elif exact and abs(full - one) <= 1e-6 * (abs(full) + ROUNDING * scale):
-        return Prediction(full, full / scale, slope, True, "exact: SGD and the model are linear")
+        return Prediction(full, full / scale, slope, True, "exact: SGD and the model are linear", True)
     elif edge:
         reason = "the law reaches the edge of the model's domain within three standard deviations"
     elif not resolved:
         reason = "an error of order 3 is not resolved in this dimension"
     elif not (full * one > 0 and 1 / AGREEMENT < full / one < AGREEMENT):
         reason = f"the law is far from normal: as one part {one:.2g}, as several {full:.2g}"
-    elif order is not None and math.isnan(slope):
+    settled = not reason
+    if settled and order is not None and math.isnan(slope):
         reason = "its sign changes between η and η/2: leading terms cancel"
-    elif order is not None and abs(slope - order) > SLOPE:
+    elif settled and order is not None and abs(slope - order) > SLOPE:
         reason = f"it falls like η^{slope:.1f} here, the model's order is {order}"
-    return Prediction(full, full / scale, slope, not reason, reason or "closures agree, slope as it should be")
+    return Prediction(full, full / scale, slope, not reason, reason or "closures agree, slope as it should be", settled)

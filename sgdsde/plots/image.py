@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 #: light to dark: text and lines in black stay legible on the light end, where most of a plane is
-_MAPS = {"sequential": "YlGnBu", "diverging": "PuOr"}
+_MAPS = {"sequential": "YlGnBu", "reverse": "YlGnBu_r", "diverging": "PuOr"}
 #: pale tints for maps whose regions carry their names
 _TINTS = ("#cfe0f3", "#f9d9c4", "#cdebdd", "#ead3ea", "#f0e6b8", "#dcdcdc", "#bcd0d8", "#f7c8cf")
 
@@ -22,7 +22,8 @@ class Image:
 
     Attributes:
         label: what the colour bar says; "" draws none.
-        kind: ``sequential``, ``diverging`` (symmetric about zero) or ``categories`` (whole numbers that index ``names``).
+        kind: ``sequential`` (large is dark), ``reverse`` (small is dark), ``diverging`` (symmetric about zero) or ``categories`` (whole numbers
+            that index ``names``).
         names: of the categories, written into their regions.
         contours: heights of contour lines.
         logarithmic: colours by log z (z > 0).
@@ -33,7 +34,7 @@ class Image:
     y: np.ndarray
     z: np.ndarray
     label: str = ""
-    kind: Literal["sequential", "diverging", "categories"] = "sequential"
+    kind: Literal["sequential", "reverse", "diverging", "categories"] = "sequential"
     names: tuple[str, ...] = ()
     contours: tuple[float, ...] = ()
     logarithmic: bool = False
@@ -57,11 +58,13 @@ def draw_image(axes: Any, image: Image) -> None:
     norm = LogNorm(low, high) if image.logarithmic else Normalize(low, high)
     mesh = axes.pcolormesh(image.x, image.y, image.z, cmap=_MAPS[image.kind], norm=norm, shading="nearest", rasterized=True)
     if image.contours:
-        axes.contour(image.x, image.y, image.z, levels=sorted(image.contours), colors="#1b1b1f", linewidths=0.6)
+        lines = axes.contour(image.x, image.y, image.z, levels=sorted(image.contours), colors="#1b1b1f", linewidths=0.6)
     axes.grid(False)
     if image.label:
-        bar = axes.figure.colorbar(mesh, ax=axes, label=image.label, shrink=0.9, pad=0.02)
+        bar = axes.figure.colorbar(mesh, ax=axes, label=image.label, pad=0.02)
         bar.outline.set_linewidth(0.5)
+        if image.contours:
+            bar.add_lines(lines)
 
 
 def _draw_categories(axes: Any, image: Image) -> None:
@@ -72,20 +75,37 @@ def _draw_categories(axes: Any, image: Image) -> None:
     colors = ListedColormap([_TINTS[index % len(_TINTS)] for index in range(count)])
     axes.pcolormesh(image.x, image.y, image.z, cmap=colors, norm=norm, shading="nearest", rasterized=True)
     axes.grid(False)
+    _draw_borders(axes, image)
     for index, name in enumerate(image.names):
         inside = (image.z == index).astype(float)
         if not inside.any():
             continue
-        if 0 < inside.mean() < 1:
-            axes.contour(image.x, image.y, inside, levels=[0.5], colors="#1b1b1f", linewidths=0.6)
-        row, column = _middle(inside > 0)
-        axes.text(image.x[column], image.y[row], name, ha="center", va="center", fontsize="small")
+        axes.text(*_middle(inside > 0, _edges(image.x), _edges(image.y)), name, ha="center", va="center", fontsize="small")
 
 
-def _middle(inside: np.ndarray) -> tuple[int, int]:
-    """The cell of a region that lies deepest in it, so that a name stands inside even where the region is bent."""
+def _draw_borders(axes: Any, image: Image) -> None:
+    """Lines along the edges of cells that differ, so that no border crosses a cell however coarse the grid is."""
+    from matplotlib.collections import LineCollection
+
+    x, y, z = _edges(image.x), _edges(image.y), image.z
+    across = [((x[i + 1], y[j]), (x[i + 1], y[j + 1])) for j, i in np.argwhere(z[:, 1:] != z[:, :-1])]
+    along = [((x[i], y[j + 1]), (x[i + 1], y[j + 1])) for j, i in np.argwhere(z[1:] != z[:-1])]
+    axes.add_collection(LineCollection(across + along, colors="#1b1b1f", linewidths=0.8, capstyle="projecting"), autolim=False)
+
+
+def _edges(centers: np.ndarray) -> np.ndarray:
+    """Borders of the cells around ``centers``: halfway between neighbours, as ``pcolormesh`` puts them."""
+    half = np.diff(centers) / 2
+    return np.concatenate([centers[:1] - half[:1], centers[:-1] + half, centers[-1:] + half[-1:]])
+
+
+def _middle(inside: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Where a region's name stands: in the row of its deepest cell, halfway along; inside even where the region is bent. ``x`` and ``y`` are the edges."""
     from scipy.ndimage import distance_transform_edt
 
     depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(row), int(column)
+    row, column = (int(index) for index in np.unravel_index(int(np.argmax(depth)), depth.shape))
+    outside = np.flatnonzero(~inside[row])
+    left = int(outside[outside < column].max(initial=-1)) + 1
+    right = int(outside[outside > column].min(initial=inside.shape[1]))
+    return float(x[left] + x[right]) / 2, float(y[row] + y[row + 1]) / 2
