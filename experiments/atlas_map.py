@@ -52,7 +52,7 @@ class AtlasMap(Study[Config]):
         "quick": {"x": (0.1, 0.3, 0.5, 0.7, 0.9, 1.3, 1.8), "sigma": (0.1, 0.4, 0.8, 1.2), "anharmonicity": (0.0, 0.1, 0.5)},
         "full": {},
         "paper": {
-            "x": tuple(round(0.05 * k, 2) for k in range(1, 40)),
+            "x": tuple(round(0.05 * k, 2) for k in range(1, 40) if k != 20),
             "sigma": tuple(round(0.05 * k, 2) for k in range(1, 31)),
             "anharmonicity": (0.0, 0.05, 0.1, 0.2, 0.4, 0.8),
         },
