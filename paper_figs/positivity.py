@@ -13,6 +13,8 @@ KINDS = (
     ("ηλ = 0.01", "HASMEProduct", 0.01, "claim", 0),
     ("logistic, ηλ = 0.9", "SGD", 0.9, "control", 4),
 )
+#: the batch size of the right panel: others are measured at one n only
+BATCH = 8
 
 
 def defects(stored: Stored) -> Panel:
@@ -28,7 +30,7 @@ def shares(stored: Stored) -> Panel:
     last = max(row["parameters"]["k"] for row in claim.rows)
     series = []
     for label, look, x, role, shift in KINDS:
-        rows = claim.select(role=role, x=x, k=last)
+        rows = [row for row in claim.select(role=role, x=x, k=last) if row["parameters"]["B"] == BATCH]
         value, low, high = estimates(rows)
         series.append(Series(look, label, np.array([row["size"] + shift for row in rows], dtype=float), value, low, high, kind="points"))
     return Panel(f"Q indefinite after {last} steps", "samples n (points of one n stand 4 apart)", "share of points", tuple(series), level=0.5)

@@ -11,8 +11,10 @@ from sgdsde.measurements.random_quadratics import draws
 from sgdsde.zone import LessThan, MoreThan
 
 FEW, MANY = 24, {"quick": (100, 400), "full": (100, 400, 1797)}
+#: other batch sizes, at this many samples: Q scales with 1/B and its positivity does not depend on B, but the points visited do
+BATCHES, AT = (1, 64), 100
 MARKS = (10, 100)
-PATHS = {"quick": 40, "full": 200}
+PATHS = {"quick": 100, "full": 200}
 #: "most points", and its opposite
 MOST, FEWEST = MoreThan(0.5), LessThan(0.5)
 
@@ -24,7 +26,8 @@ class PositivityOnNetworks(Claim):
     title = "On networks with minibatch noise HA-SME's diffusion matrix loses positivity"
     statement = (
         "At the points that SGD visits on a small tanh network in its first hundred steps HA-SME's exact Q is indefinite: at every step size where there are "
-        "fewer samples than parameters, so that the noise lacks rank; where there are more, in most points once the largest ηλ is .9, in few while it is .01."
+        "fewer samples than parameters, so that the noise lacks rank; where there are more, whatever the batch size, in most points once the largest ηλ is .9, "
+        "in few while it is .01."
     )
     citations = (
         Citation("2405.18373v3", "the assumption that Q is positive semi-definite"),
@@ -45,13 +48,14 @@ class PositivityOnNetworks(Claim):
         rng = draws(seed, self.id)
         sizes = (FEW, *MANY[profile])
         settings: dict[str, dict[str, Any]] = {f"network, n = {n}": {"model": "network", "samples": n, "batch": 8, "eta": 0.3} for n in sizes}
+        settings |= {f"network, n = {AT}, B = {B}": {"model": "network", "samples": AT, "batch": B, "eta": 0.3} for B in BATCHES}
         n = int(rng.integers(60, 600))
         drawn = {
             f"network, n = {n}, drawn": {"model": "network", "samples": n, "batch": int(rng.integers(1, 17)), "eta": round(float(rng.uniform(0.1, 0.4)), 3)}
         }
         logistic: dict[str, dict[str, Any]] = {f"logistic, n = {n}": {"model": "logistic", "samples": n, "batch": 8, "eta": 0.3} for n in sizes[1:]}
         options = {"settings": settings | drawn | logistic, "marks": MARKS, "paths": PATHS[profile]}
-        measurement = Measurement("positivity along SGD", positivity_along_sgd, options, seconds=PATHS[profile] * sum(sizes) / 8000)
+        measurement = Measurement("positivity along SGD", positivity_along_sgd, options, seconds=PATHS[profile] * (sum(sizes) + AT * len(BATCHES)) / 8000)
         rows = []
         for name, setting in (settings | drawn).items():
             for k in MARKS:
