@@ -16,6 +16,6 @@ How to write one (``paper_figs/positivity.py`` is an example):
 
 from sgdsde.figures.figure import Figure, Sheet
 from sgdsde.figures.stored import ClaimFacts, Stored, StudyFacts, estimates
-from sgdsde.figures.table import Curve, Table
+from sgdsde.figures.table import Curve, Panels, Table
 
-__all__ = ["ClaimFacts", "Curve", "Figure", "Sheet", "Stored", "StudyFacts", "Table", "estimates"]
+__all__ = ["ClaimFacts", "Curve", "Figure", "Panels", "Sheet", "Stored", "StudyFacts", "Table", "estimates"]

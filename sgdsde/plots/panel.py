@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +11,7 @@ import numpy as np
 
 from sgdsde.plots.image import Image, draw_image
 from sgdsde.plots.style import RC, Look, look_of
+from sgdsde.plots.ticks import set_log_ticks
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ class Panel:
         x_range, y_range: the ends of the axes where the numbers should not choose them.
         x_ticks: names in place of the numbers 0, 1, … on the x axis.
         aspect: ``equal`` makes one unit of x as long as one of y.
+        texts: small words in the picture, each centred at (x, y).
     """
 
     title: str
@@ -58,6 +59,7 @@ class Panel:
     y_range: tuple[float, float] | None = None
     x_ticks: tuple[str, ...] = ()
     aspect: Literal["auto", "equal"] = "auto"
+    texts: tuple[tuple[float, float, str], ...] = ()
 
 
 def panel_figure(panels: Sequence[Panel], *, columns: int = 2, width: float = 9.0, height: float = 3.6, style: dict[Any, Any] = RC) -> Any:
@@ -74,10 +76,11 @@ def panel_figure(panels: Sequence[Panel], *, columns: int = 2, width: float = 9.
         figure = Figure(figsize=(width, height * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         handles: dict[str, Any] = {}
-        letters = int(0.8 * width / columns / (0.62 * float(style["axes.titlesize"]) / 72))
+        wide = width / columns
         for axes, panel in zip(grid, panels, strict=False):
             _draw(axes, panel)
-            axes.set_title(textwrap.fill(panel.title, max(12, letters)))
+            axes.set_title(wrapped(panel.title, wide=0.8 * wide - 0.14, size=float(style["axes.titlesize"])))
+            _set_ticks(axes, panel, wide=0.72 * wide, high=0.6 * height, size=float(style["font.size"]))
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         for axes in grid[len(panels) :]:
@@ -97,6 +100,30 @@ def legend_columns(labels: Sequence[str], *, width: float, size: float) -> int:
     fitting = max(1, min(len(labels), int(width / max(widths))))
     rows = math.ceil(len(labels) / fitting)
     return math.ceil(len(labels) / rows)
+
+
+def wrapped(title: str, *, wide: float, size: float) -> str:
+    """The title on lines of at most ``wide`` inches in bold letters of ``size`` points, broken between words."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=RC["font.sans-serif"], weight="bold", size=size)
+    lines: list[str] = []
+    for word in title.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and TextPath((0, 0), longer, prop=font).get_extents().x1 / 72 <= wide:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def _set_ticks(axes: Any, panel: Panel, *, wide: float, high: float, size: float) -> None:
+    """Ticks of logarithmic axes: a label takes about three and a half letters in width, two in height."""
+    letter = size / 72
+    for name, axis, ends, room in (("x", axes.xaxis, axes.get_xlim(), wide / (3.6 * letter)), ("y", axes.yaxis, axes.get_ylim(), high / (2 * letter))):
+        if name in panel.log and min(ends) > 0:
+            set_log_ticks(axis, min(ends), max(ends), room=room)
 
 
 def _draw(axes: Any, panel: Panel) -> None:
@@ -120,6 +147,8 @@ def _draw(axes: Any, panel: Panel) -> None:
         axes.set_xticks(range(len(panel.x_ticks)), panel.x_ticks)
     if panel.aspect == "equal":
         axes.set_aspect("equal")
+    for x, y, text in panel.texts:
+        axes.text(x, y, text, ha="center", va="center", fontsize="small", color="#1b1b1f")
     if panel.note:
         axes.text(0.02, 0.02, panel.note, transform=axes.transAxes, fontsize="small", color="#444444", va="bottom")
 
