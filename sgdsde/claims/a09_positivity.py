@@ -7,6 +7,7 @@ from typing import Any
 
 from sgdsde.claim import Citation, Claim, Condition, Plan, Role, Row, Scale
 from sgdsde.measurement import Measurement
+from sgdsde.measurements.existence_map import existence_map
 from sgdsde.measurements.positivity import SPECTRA, boundary, commuting_noise, critical_correlation, random_noise
 from sgdsde.measurements.random_quadratics import draws
 from sgdsde.zone import Equivalence, LessThan, MoreThan, Within
@@ -78,4 +79,6 @@ class Positivity(Claim):
             where, drawn, every_draw = {"rank": rank, "draws": count}, name in aligned_drawn, Within(count, count)
             rows.append(Row("draws with Q ≥ 0, commuting", commuting.name, f"{name}/commuting", every_draw, d, drawn=drawn, parameters=where))
             rows.append(Row("the same noise turned by 10 degrees", commuting.name, f"{name}/turned", every_draw, d, Role.CONTROL, drawn, where))
-        return Plan((plane, random, commuting), tuple(rows))
+        sizes = {"low": -1.5, "high": 2.5, "points": 80, "dim": 20, "ranks": (2, 5, 10, 15, 19, 20, 22, 25, 30, 40, 60, 80), "count": count}
+        drawing = Measurement("where HA-SME exists", existence_map, sizes, seconds=1.5)
+        return Plan((plane, random, commuting, drawing), tuple(rows))
