@@ -1,40 +1,71 @@
-"""Hessian structure of networks: operators, extreme eigenpairs, spectral density, overlap, decoupling."""
+"""Hessian structure of networks: operators, extreme eigenpairs, spectral density, traces, outlier rules, overlap, alignment, decoupling."""
 
-from sgdsde.curvature.density import SpectralDensity, frobenius, lanczos, spectral_density, trace, trace_of_product
+from sgdsde.curvature.alignment import Alignment, PowerLaw, diagonal_slope, noise_alignment
+from sgdsde.curvature.density import SpectralDensity, lanczos, spectral_density
 from sgdsde.curvature.eigen import Eigenpairs, eigsh
-from sgdsde.curvature.kronecker import Decoupling, kronecker_decoupling, matricised_rank
-from sgdsde.curvature.operator import Block, Matrix, Operator
+from sgdsde.curvature.kronecker import Decoupling, kronecker_decoupling, matricised_rank, matricised_spectra, rank_one_shares
+from sgdsde.curvature.line import Line, line_losses
+from sgdsde.curvature.operator import Block, Kronecker, Matrix, Operator
 from sgdsde.curvature.operators import (
     block_operator,
     covariance_operator,
     gauss_newton_operator,
+    h_p_operator,
     hessian_operator,
     layer_blocks,
     second_moment_operator,
 )
-from sgdsde.curvature.overlap import Overlap, overlap
+from sgdsde.curvature.outliers import BulkSplit, GapRule, MarchenkoPasturRule, OutlierRule, RatioRule, ThresholdRule
+from sgdsde.curvature.overlap import Overlap, overlap, principal_angles, random_overlap
+from sgdsde.curvature.rescaling import Rescaled, layer_scaling, rescaling_test
+from sgdsde.curvature.traces import diagonal, exact_diagonal, frobenius, hutch_plus_plus, trace, trace_of_product, weighted_diagonal
 
 __all__ = [
+    "Alignment",
     "Block",
+    "BulkSplit",
     "Decoupling",
     "Eigenpairs",
+    "GapRule",
+    "Kronecker",
+    "Line",
+    "MarchenkoPasturRule",
     "Matrix",
     "Operator",
+    "OutlierRule",
     "Overlap",
+    "PowerLaw",
+    "RatioRule",
+    "Rescaled",
     "SpectralDensity",
+    "ThresholdRule",
     "block_operator",
     "covariance_operator",
+    "diagonal",
+    "diagonal_slope",
     "eigsh",
+    "exact_diagonal",
     "frobenius",
     "gauss_newton_operator",
+    "h_p_operator",
     "hessian_operator",
+    "hutch_plus_plus",
     "kronecker_decoupling",
     "lanczos",
     "layer_blocks",
+    "layer_scaling",
+    "line_losses",
     "matricised_rank",
+    "matricised_spectra",
+    "noise_alignment",
     "overlap",
+    "principal_angles",
+    "random_overlap",
+    "rank_one_shares",
+    "rescaling_test",
     "second_moment_operator",
     "spectral_density",
     "trace",
     "trace_of_product",
+    "weighted_diagonal",
 ]

@@ -1,4 +1,4 @@
-"""Spectral density and traces by products with random vectors.
+"""Spectral density by products with random vectors.
 
 Stochastic Lanczos quadrature: for a unit vector v the Lanczos run of m steps gives a Gauss rule with nodes θⱼ and weights τⱼ² for the measure
 μ_v = Σᵢ(vᵀuᵢ)²δ(λᵢ); averaged over random v it is the spectral density (Ubaru, Chen, Saad 2017; Ghorbani, Krishnan, Xiao 1901.10159). The
@@ -79,27 +79,3 @@ def lanczos(operator: Operator, v: Tensor, steps: int) -> tuple[np.ndarray, np.n
         beta.append(size)
         basis = torch.cat([basis, (w / size)[:, None]], 1)
     return np.array(alpha), np.array(beta[: len(alpha) - 1])
-
-
-def trace(operator: Operator, *, vectors: int = 32, seed: int = 0) -> Estimate:
-    """tr A by Hutchinson's estimator with Rademacher vectors: E vᵀAv = tr A, variance 2Σ_{i≠j}A²ᵢⱼ."""
-    signs = _signs(operator, vectors, seed)
-    return mean_estimate((signs * (operator @ signs)).sum(0))
-
-
-def frobenius(operator: Operator, *, vectors: int = 32, seed: int = 0) -> Estimate:
-    """‖A‖²_F = E‖Av‖² with Rademacher vectors."""
-    return mean_estimate(((operator @ _signs(operator, vectors, seed)) ** 2).sum(0))
-
-
-def trace_of_product(a: Operator, b: Operator, *, vectors: int = 32, seed: int = 0) -> Estimate:
-    """tr(AB) = E (Av)ᵀ(Bv), for instance the noise-aligned sharpness tr(HΣ)."""
-    signs = _signs(a, vectors, seed)
-    return mean_estimate(((a @ signs) * (b @ signs)).sum(0))
-
-
-def _signs(operator: Operator, vectors: int, seed: int) -> Tensor:
-    if vectors < 2:
-        raise InputError(f"vectors = {vectors}; wanted at least 2, for an error bar.")
-    bits = torch.randint(2, (operator.dim, vectors), generator=stream(seed, "signs"))
-    return (2 * bits - 1).to(operator.device, operator.dtype)

@@ -14,11 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.curvature.operator import Operator
+from sgdsde.curvature.operator import DENSE_DIM, Operator
 from sgdsde.types import InputError, suggest
 
-#: below this dimension the matrix is formed
-DENSE_DIM = 3000
 ENDS = {"largest": "LA", "smallest": "SA", "both": "BE", "magnitude": "LM"}
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from sgdsde.curvature.operator import Matrix
+from sgdsde.curvature.operator import Kronecker
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError, as_points, suggest
 
@@ -24,7 +24,7 @@ class Decoupling:
     """One layer's block and its Kronecker forms.
 
     ``block`` = E[Mₓ ⊗ xxᵀ]; ``left`` = E[Mₓ] ``[out, out]``, ``right`` = E[xxᵀ] ``[in, in]``; ``error`` = ‖block − left⊗right‖_F/‖block‖_F; ``best_error``
-    the same for the nearest Kronecker product; ``mean_share`` = cos(E[x], v₁) with v₁ the top eigenvector of E[xxᵀ], ``gap`` its λ₁/λ₂.
+    the same for the nearest one, ``best_left``⊗``best_right``; ``mean_share`` = cos(E[x], v₁), v₁ the top eigenvector of E[xxᵀ], ``gap`` its λ₁/λ₂.
     """
 
     layer: str
@@ -35,11 +35,18 @@ class Decoupling:
     best_error: float
     mean_share: float
     gap: float
+    best_left: Float[Tensor, "out out"]
+    best_right: Float[Tensor, "in in"]
 
     @property
-    def product(self) -> Matrix:
+    def product(self) -> Kronecker:
         """E[Mₓ] ⊗ E[xxᵀ] as an operator."""
-        return Matrix(torch.kron(self.left, self.right), f"{self.layer}: E[M] ⊗ E[xxᵀ]")
+        return Kronecker(self.left, self.right, f"{self.layer}: E[M] ⊗ E[xxᵀ]")
+
+    @property
+    def best(self) -> Kronecker:
+        """The nearest Kronecker product as an operator."""
+        return Kronecker(self.best_left, self.best_right, f"{self.layer}: Van Loan's best Kronecker product")
 
 
 def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: str) -> Decoupling:
@@ -65,7 +72,8 @@ def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: 
     out, size = left.shape[0], right.shape[0]
     block = rearranged.reshape(out, out, size, size).permute(0, 2, 1, 3).reshape(out * size, out * size)
     norm = rearranged.norm()
-    singular = torch.linalg.svdvals(rearranged)
+    U, singular, Vt = torch.linalg.svd(rearranged, full_matrices=False)
+    sign = torch.sign(U[:, 0].reshape(out, out).trace())  # both factors of a positive semi-definite block are so, up to a common sign
     values, vectors = torch.linalg.eigh(right)
     mean = x.mean(0)
     return Decoupling(
@@ -77,6 +85,8 @@ def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: 
         best_error=float((singular[1:] ** 2).sum().sqrt() / norm),
         mean_share=float((mean @ vectors[:, -1]).abs() / mean.norm()),
         gap=float(values[-1] / values[-2]) if size > 1 else float("inf"),
+        best_left=sign * singular[0] * U[:, 0].reshape(out, out),
+        best_right=sign * Vt[0].reshape(size, size),
     )
 
 
@@ -124,9 +134,24 @@ def _output_curvature(network: Network, module: nn.Module, layer: str, data: Ten
         handle.remove()
 
 
+def matricised_spectra(vectors: Float[Tensor, "p k"], rows: int) -> Float[Tensor, "k s"]:
+    """Singular values (descending) of each eigenvector of a layer block reshaped to ``[rows, in]``, ``[k, min(rows, in)]``; their squares sum to |v|².
+
+    Raises:
+        InputError: the vectors do not have ``rows`` rows.
+    """
+    columns = vectors[:, None] if vectors.ndim == 1 else vectors
+    if rows < 1 or columns.ndim != 2 or columns.shape[0] % rows:
+        raise InputError(f"Vectors of shape {tuple(vectors.shape)} have no {rows} rows; wanted [rows·in, k].")
+    return torch.linalg.svdvals(columns.T.reshape(columns.shape[1], rows, -1))
+
+
 def matricised_rank(vector: Float[Tensor, " p"], rows: int) -> float:
     """s₁²/Σs² of an eigenvector of a layer block reshaped to ``[rows, in]``: 1 for rank one (Wu et al., section 4)."""
-    if vector.numel() % rows:
-        raise InputError(f"A vector of {vector.numel()} entries has no {rows} rows.")
-    singular = torch.linalg.svdvals(vector.reshape(rows, -1))
-    return float(singular[0] ** 2 / (singular**2).sum())
+    return float(rank_one_shares(vector, rows)[0])
+
+
+def rank_one_shares(vectors: Float[Tensor, "p k"], rows: int) -> Float[Tensor, " k"]:
+    """s₁²/Σs² of each column, as :func:`matricised_rank`."""
+    squares = matricised_spectra(vectors, rows) ** 2
+    return squares[:, 0] / squares.sum(1)

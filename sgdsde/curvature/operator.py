@@ -17,6 +17,8 @@ from sgdsde.types import InputError
 
 #: bytes that a dense matrix may take
 DENSE_BYTES = 2 * 2**30
+#: up to this dimension spectra and norms are taken from the matrix
+DENSE_DIM = 3000
 
 
 class Operator(ABC):
@@ -102,6 +104,21 @@ class Matrix(Operator):
 
     def apply(self, block: Tensor) -> Tensor:
         return self.matrix @ block
+
+
+class Kronecker(Operator):
+    """A ⊗ B on vec W of a weight ``[out, in]`` stored row by row: (A ⊗ B) vec V = vec(A V Bᵀ). The product matrix is never formed."""
+
+    def __init__(self, left: Float[Tensor, "out out"], right: Float[Tensor, "in in"], label: str = "Kronecker product") -> None:
+        for name, part in (("left", left), ("right", right)):
+            if part.ndim != 2 or part.shape[0] != part.shape[1] or part.numel() == 0:
+                raise InputError(f"{name} has shape {tuple(part.shape)}; wanted a square matrix.")
+        self.left, self.right, self.label = left, right, label
+        self.dim, self.dtype, self.device = left.shape[0] * right.shape[0], left.dtype, left.device
+
+    def apply(self, block: Tensor) -> Tensor:
+        V = block.T.reshape(-1, self.left.shape[0], self.right.shape[0])  # [k, out, in]
+        return (self.left @ V @ self.right.T).flatten(1).T
 
 
 class Block(Operator):

@@ -175,6 +175,14 @@ class GaussNewtonOperator(SandwichOperator):
         return _pull(slope, answer, tangents)
 
 
+class HPOperator(HessianOperator):
+    """H_p = (1/n)Σ(1/pᵢ)∇²pᵢ with ℓᵢ = −log pᵢ: the Hessian of the mean of pᵢ/pᵢ(θ₀) = exp(ℓᵢ(θ₀) − ℓᵢ) at θ₀."""
+
+    def record(self, point: Tensor, batch: Tensor | None) -> tuple[Tensor, ...]:
+        losses = self.objective.sample_loss(point, batch)
+        return torch.autograd.grad((losses.detach() - losses).exp().mean(1).sum(), point, create_graph=True)
+
+
 def hessian_operator(objective: Objective, theta: Float[Tensor, " dim"], *, piece: int = PIECE) -> HessianOperator:
     """H = ∇²f(θ) as an operator; ``piece`` samples are differentiated at a time.
 
@@ -182,6 +190,15 @@ def hessian_operator(objective: Objective, theta: Float[Tensor, " dim"], *, piec
         InputError: θ of the wrong shape, or an objective that answers differently when asked twice.
     """
     return HessianOperator(objective, theta, piece=piece, label="Hessian")
+
+
+def h_p_operator(objective: Objective, theta: Float[Tensor, " dim"], *, piece: int = PIECE) -> HPOperator:
+    """H_p = (1/n)Σ(1/pᵢ)∇²pᵢ, pᵢ = exp(−ℓᵢ): the probability of the label where ℓ is a log loss (cross-entropy). Then H = M − H_p (Li et al. 1907.10732).
+
+    Raises:
+        InputError: as :func:`hessian_operator`.
+    """
+    return HPOperator(objective, theta, piece=piece, label="H_p")
 
 
 def second_moment_operator(objective: Objective, theta: Float[Tensor, " dim"], *, piece: int = PIECE) -> SecondMomentOperator:

@@ -1,7 +1,7 @@
 """How far two subspaces agree: overlap ‖UᵀV‖²_F/k and principal angles, beside what chance gives.
 
-For orthonormal U, V ``[dim, k]`` the overlap is the mean squared cosine of the principal angles: 1 for equal subspaces, k/dim on average for a
-uniformly random one (Wu et al. 2010.04261).
+For orthonormal U ``[dim, k]`` and V ``[dim, m]``, k ≤ m, the singular values of UᵀV are the cosines of the principal angles (Björck, Golub 1973) and the
+overlap is their mean square: 1 for contained subspaces, m/dim on average for a uniformly random one (Wu et al. 2010.04261).
 """
 
 from __future__ import annotations
@@ -12,16 +12,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import InputError
+from sgdsde.rng import stream
+from sgdsde.stats import mean_estimate
+from sgdsde.types import Estimate, InputError
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """``value`` in [0, 1]; cosines of the principal angles (descending); ``chance`` = k/dim, the mean for a random subspace."""
+    """``value`` in [0, 1]; cosines of the principal angles (descending); ``chance`` = max(k, m)/dim, the mean for a random subspace."""
 
     value: float
     cosines: Float[Tensor, " k"]
     chance: float
+
+    @property
+    def angles(self) -> Float[Tensor, " k"]:
+        """The principal angles in radians, ascending."""
+        return torch.arccos(self.cosines)
+
+    @property
+    def lift(self) -> float:
+        """value/chance: how many times more than a random subspace."""
+        return self.value / self.chance
 
 
 def overlap(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Overlap:
@@ -32,12 +44,46 @@ def overlap(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Overlap:
     """
     if U.ndim != 2 or V.ndim != 2 or U.shape[0] != V.shape[0]:
         raise InputError(f"Subspaces of shapes {tuple(U.shape)} and {tuple(V.shape)}; wanted [dim, k] and [dim, m] of one dim.")
-    bases = []
-    for name, columns in (("U", U), ("V", V)):
-        basis, triangle = torch.linalg.qr(columns)
-        size = triangle.diagonal().abs()
-        if columns.shape[1] > columns.shape[0] or float(size.min()) <= 1e-10 * float(size.max()):
-            raise InputError(f"The columns of {name} are linearly dependent; a subspace needs independent ones.")
-        bases.append(basis)
-    cosines = torch.linalg.svdvals(bases[0].T @ bases[1]).clamp(max=1.0)
+    cosines = torch.linalg.svdvals(_basis(U, "U").T @ _basis(V, "V")).clamp(max=1.0)
     return Overlap(float((cosines**2).mean()), cosines, max(U.shape[1], V.shape[1]) / U.shape[0])
+
+
+def principal_angles(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Float[Tensor, " k"]:
+    """The principal angles between two spans in radians, ascending; small ones from sines, which rounding does not spoil as it does cosines.
+
+    Raises:
+        InputError: as :func:`overlap`.
+    """
+    if U.shape[1] > V.shape[1]:
+        U, V = V, U
+    found = overlap(U, V)
+    P, Q = _basis(U, "U"), _basis(V, "V")
+    sines = torch.linalg.svdvals(P - Q @ (Q.T @ P)).clamp(max=1.0).flip(0)
+    return torch.where(found.cosines**2 > 0.5, torch.arcsin(sines), torch.arccos(found.cosines))
+
+
+def random_overlap(dim: int, k: int, m: int | None = None, *, draws: int = 200, seed: int = 0) -> Estimate:
+    """The overlap of a fixed k-dimensional subspace with random m-dimensional ones: mean over draws; ``stderr``·√n is the spread of one draw.
+
+    Its expectation is max(k, m)/dim.
+
+    Raises:
+        InputError: k or m outside 1…dim, or fewer than 2 draws.
+    """
+    m = k if m is None else m
+    if not (1 <= k <= dim and 1 <= m <= dim and draws >= 2):
+        raise InputError(f"k = {k}, m = {m}, dim = {dim}, draws = {draws}; wanted subspaces of 1…{dim} dimensions and at least 2 draws.")
+    generator = stream(seed, "random subspaces")
+    values = []
+    for _ in range(draws):  # the fixed subspace is spanned by the first coordinates, the law of the other is rotation invariant
+        Q = torch.linalg.qr(torch.randn(dim, m, generator=generator, dtype=torch.float64))[0]
+        values.append(float((Q[:k] ** 2).sum()) / min(k, m))
+    return mean_estimate(values)
+
+
+def _basis(columns: Tensor, name: str) -> Tensor:
+    basis, triangle = torch.linalg.qr(columns)
+    size = triangle.diagonal().abs()
+    if columns.shape[1] > columns.shape[0] or float(size.min()) <= 1e-10 * float(size.max()):
+        raise InputError(f"The columns of {name} are linearly dependent; a subspace needs independent ones.")
+    return basis
