@@ -22,11 +22,11 @@ from sgdsde.oracles import ExitLaw, sde_mean_exit, sgd_mean_exit, skeleton_mean_
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.regions import Interval
 from sgdsde.sde import SDE
-from sgdsde.sdes import HASME, HASME3, SME1, SME2, SPF
+from sgdsde.sdes import HASME, HASME3, SME1, SME2, SME3, SPF
 from sgdsde.types import Estimate
 
-MODELS: dict[str, Any] = {"SME1": SME1, "SME2": SME2, "SPF": SPF, "HASME": HASME, "HASME3": HASME3}
-NAMES = {"SME1": "SME-1", "SME2": "SME-2", "SPF": "SPF", "HASME": "HA-SME", "HASME3": "HA-SME-3"}
+MODELS: dict[str, Any] = {"SME1": SME1, "SME2": SME2, "SPF": SPF, "HASME": HASME, "SME3": SME3, "HASME3": HASME3}
+NAMES = {"SME1": "SME-1", "SME2": "SME-2", "SPF": "SPF", "HASME": "HA-SME", "SME3": "SME-3", "HASME3": "HA-SME-3"}
 LOGARITHMIC = ("SPF", "HASME", "HASME3")
 #: relative accuracy asked of the models' oracle: kinks of the clip cost accuracy
 TOLERANCE = 1e-5
