@@ -51,6 +51,10 @@ class Objective(ABC):
 
     dim: int
     facts: Facts = Facts()
+    #: the modes of dropout and normalisation in which the loss is evaluated, in words; printed with curvature
+    mode: str = "no layer has a mode"
+    #: whether each sample's loss stands by itself; if not (BatchNorm in training mode), it may be asked only for all samples at once
+    separable: bool = True
 
     @cached_property
     def n(self) -> int:

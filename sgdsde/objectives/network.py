@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sgdsde.objective import Facts, Objective
 from sgdsde.objectives.network_batched import Batched
-from sgdsde.objectives.network_checks import checked_samples, per_sample_loss, probe, refuse_modules
+from sgdsde.objectives.network_checks import checked_samples, mode_of, per_sample_loss, probe, refuse_modules
 from sgdsde.objectives.network_layers import chain_of
 from sgdsde.objectives.network_losses import output_loss
 from sgdsde.objectives.network_start import redraw
@@ -47,6 +47,7 @@ class Network(Objective):
 
     def __init__(self, module: nn.Module, loss: str | Callable[[Tensor, Tensor], Tensor], inputs: Any, targets: Any) -> None:
         refuse_modules(module)
+        self.mode = mode_of(module)
         self.module = copy.deepcopy(module).requires_grad_(True)
         trainable = [(name, part) for name, part in module.named_parameters() if part.requires_grad]
         if not trainable:

@@ -79,6 +79,15 @@ def refuse_modules(module: nn.Module) -> None:
         raise InputError("the module has lazy parameters without a shape; run it once on a batch of inputs first.")
 
 
+def mode_of(module: nn.Module) -> str:
+    """The modes of the layers that have one, in words: after :func:`refuse_modules` all of them are switched off or frozen."""
+    norms = [name or type(part).__name__ for name, part in module.named_modules() if isinstance(part, _BatchNorm)]
+    drops = [name or type(part).__name__ for name, part in module.named_modules() if isinstance(part, _DropoutNd)]
+    said = [f"BatchNorm frozen at running statistics ({', '.join(norms)})"] if norms else []
+    said += [f"dropout off ({', '.join(drops)})"] if drops else []
+    return "evaluation mode: " + "; ".join(said) if said else "no layer has a mode"
+
+
 def checked_samples(inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
     """Inputs and targets as tensors of one length; NumPy floats become float64.
 

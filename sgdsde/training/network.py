@@ -145,6 +145,7 @@ class InTrainingMode(Objective):
         if isinstance(count, bool) or int(count) != count or not network.smallest_batch <= count <= network.n:
             raise InputError(f"count = {count!r}; wanted an integer in {network.smallest_batch}…{network.n}.")
         self.network, self.dim, self.n, self.seed = network, network.dim, int(count), seed
+        self.mode, self.separable = network.mode, False
 
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
         if batch is not None:

@@ -93,7 +93,7 @@ class FirstSamples(Objective):
     def __init__(self, whole: Objective, count: int) -> None:
         if isinstance(count, bool) or int(count) != count or not 1 <= count <= whole.n:
             raise InputError(f"count = {count!r}; wanted an integer in 1…{whole.n}, the number of samples.")
-        self.whole, self.dim, self.n = whole, whole.dim, int(count)
+        self.whole, self.dim, self.n, self.mode = whole, whole.dim, int(count), whole.mode
         self.facts = Facts() if whole.facts.sample_grads is None else Facts(sample_grads=self._sample_grads)
 
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
