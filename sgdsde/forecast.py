@@ -18,6 +18,7 @@ from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.svag import SVAG
 from sgdsde.monitor import Monitor
 from sgdsde.monitors import Iterates, as_monitor
+from sgdsde.noise import HeavyTailedNoise
 from sgdsde.oracles.exit_chain import sgd_mean_exit
 from sgdsde.oracles.exit_law import ExitLaw
 from sgdsde.oracles.exit_sde import sde_mean_exit
@@ -65,6 +66,8 @@ def never_moves(kernel: Kernel, points: Tensor) -> bool:
     z = torch.Generator().manual_seed(0)
     if isinstance(kernel, (SGD, SVAG)):
         noise = kernel.noise
+        if isinstance(noise, HeavyTailedNoise):
+            return False
         if bool(grad(noise.objective, points).any()):
             return False
         shake = torch.randn(points.shape[0], noise.root_dim, generator=z, dtype=torch.float64).to(points)  # R is linear: R·z = 0 for a random z only if R = 0

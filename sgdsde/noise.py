@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.objective import Objective, Points
-from sgdsde.types import Conventions
+from sgdsde.types import Conventions, InputError
 
 Matrices = Float[Tensor, "paths dim dim"]
 
@@ -51,3 +51,32 @@ class GaussianNoise(Noise):
     @abstractmethod
     def draw_from(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
         """The stochastic gradient that the normals z produce, g − R(θ)z."""
+
+
+class HeavyTailedNoise(Noise):
+    """A noise of infinite variance: SGD can draw it, but there is no Σ, no root, and no SDE with Brownian increments that models it."""
+
+    root_dim = 0
+
+    def root(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
+        """Refuses.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(self.refusal("A root R(θ)z with normal z"))
+
+    def covariance(self, theta: Points) -> Matrices:
+        """Refuses.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(self.refusal("A covariance"))
+
+    def refusal(self, wanted: str) -> str:
+        """Why ``wanted`` cannot be had of this noise, and what can be done."""
+        return (
+            f"{wanted} was asked of {type(self).__name__}, whose variance is infinite: no SDE with Brownian increments models it. "
+            "Run SGD itself (sg.kernels.SGD(noise, eta)), or use a noise with a covariance, for example sg.noises.Gaussian(objective, covariance)."
+        )

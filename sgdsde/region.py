@@ -36,6 +36,8 @@ class Bordered(Region):
     """
 
     labels: tuple[int, ...] = (1,)
+    #: pairs of faces that are parallel and face each other (the two ends of an interval): a path cannot cross both for the first time
+    opposite: tuple[tuple[int, int], ...] = ()
 
     @abstractmethod
     def distances(self, theta: Points) -> Float[Tensor, "paths faces"]:

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.noise import Noise
+from sgdsde.noise import HeavyTailedNoise, Noise
 from sgdsde.noises.gaussian import Gaussian, growing_covariance
 from sgdsde.objective import Points
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
-from sgdsde.types import Conventions, positive
+from sgdsde.types import Conventions, InputError, positive
 
 Increments = Float[Tensor, "paths noise_dim"]
 Matrices = Float[Tensor, "paths dim dim"]
@@ -66,6 +66,10 @@ class SDE(ABC):
         """(A, c, Q) in float64 where b = A x + c and Q is constant, else None."""
         return None
 
+    def begin(self) -> None:
+        """A block of paths begins: a model that remembers something between evaluations, as a start for the next, forgets it here."""
+        return None
+
     def check(self, x: Points) -> None:
         """Refuse before a run what is known to fail in it, from start points ``x``. Raises DomainError or InputError."""
         return None
@@ -76,12 +80,18 @@ class SDE(ABC):
 
 
 class ModifiedEquation(SDE):
-    """An SDE model of SGD: built from the noise (with its objective) and the step size η."""
+    """An SDE model of SGD: built from the noise (with its objective) and the step size η.
+
+    Raises:
+        InputError: η ≤ 0, or the noise has no covariance (its variance is infinite).
+    """
 
     #: D depends on the Hessian as well as on the noise's root; False for the models whose D is √η·R
     hessian_in_diffusion: bool = True
 
     def __init__(self, noise: Noise, eta: float) -> None:
+        if isinstance(noise, HeavyTailedNoise):
+            raise InputError(noise.refusal(f"The model {type(self).__name__}"))
         self.noise = noise
         self.objective = noise.objective
         self.eta: float = positive(eta, "eta")

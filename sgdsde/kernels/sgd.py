@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.kernel import DrivenKernel, State
-from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, InputError, positive
@@ -43,8 +43,10 @@ class SGD(DrivenKernel):
         """The noise, if a Brownian motion can drive it.
 
         Raises:
-            InputError: it is a minibatch noise.
+            InputError: it is a minibatch or a heavy-tailed noise.
         """
+        if isinstance(self.noise, HeavyTailedNoise):
+            raise InputError(self.noise.refusal("A Brownian increment"))
         if not isinstance(self.noise, GaussianNoise):
             raise InputError(
                 f"{type(self.noise).__name__} is not driven by a Brownian motion, so it cannot share increments with an SDE. "
@@ -56,6 +58,8 @@ class SGD(DrivenKernel):
         return theta - self.eta * self.gaussian_noise().draw_from(theta, dw * self.eta**-0.5)
 
     def check(self, theta: Tensor) -> None:
+        if isinstance(self.noise, HeavyTailedNoise):
+            return  # it has no root to try
         self.noise.root(theta[:1], theta.new_zeros(1, self.noise_dim))  # a covariance function of wrong shape or sign says so here
 
     def conventions(self) -> Conventions:

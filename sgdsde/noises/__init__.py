@@ -3,6 +3,7 @@
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
+from sgdsde.noises.stable import SymmetricStable
 from sgdsde.noises.surrogate import Surrogate, gaussian_surrogate
 
-__all__ = ["Gaussian", "Minibatch", "MinibatchWithoutReplacement", "Surrogate", "gaussian_surrogate"]
+__all__ = ["Gaussian", "Minibatch", "MinibatchWithoutReplacement", "Surrogate", "SymmetricStable", "gaussian_surrogate"]

@@ -12,21 +12,27 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import grad
-from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
 from sgdsde.rng import normals
-from sgdsde.types import Conventions
+from sgdsde.types import Conventions, InputError
 
 #: below this dimension a dense covariance and its symmetric root are cheaper than n normals a step
 DENSE_DIM = 64
 
 
 class Surrogate(GaussianNoise):
-    """ĝ = g − R(θ)z through the root of ``noise``: n normals and one weighted backward pass a step, no d×d matrix."""
+    """ĝ = g − R(θ)z through the root of ``noise``: n normals and one weighted backward pass a step, no d×d matrix.
+
+    Raises:
+        InputError: ``noise`` has no covariance (its variance is infinite).
+    """
 
     def __init__(self, noise: Noise) -> None:
+        if isinstance(noise, HeavyTailedNoise):
+            raise InputError(noise.refusal("A Gaussian surrogate"))
         self.noise = noise
         self.objective = noise.objective
         self.root_dim = noise.root_dim
@@ -55,9 +61,13 @@ class Surrogate(GaussianNoise):
 
 
 def gaussian_surrogate(noise: Noise) -> GaussianNoise:
-    """The cheapest Gaussian surrogate: the noise itself where it is Gaussian, dense below ``DENSE_DIM`` dimensions, else by its root."""
+    """The cheapest Gaussian surrogate: the noise itself where it is Gaussian, dense below ``DENSE_DIM`` dimensions, else by its root.
+
+    Raises:
+        InputError: the noise has no covariance.
+    """
     if isinstance(noise, GaussianNoise):
         return noise
-    if noise.objective.dim <= DENSE_DIM:
+    if not isinstance(noise, HeavyTailedNoise) and noise.objective.dim <= DENSE_DIM:
         return Gaussian(noise.objective, noise.covariance)
     return Surrogate(noise)

@@ -1,9 +1,11 @@
 """Objectives, one per file; see :class:`sgdsde.objective.Objective`."""
 
 from sgdsde.objectives.asymmetric_well import AsymmetricWell
+from sgdsde.objectives.cosine_well import CosineWell
 from sgdsde.objectives.diagonal_net import DiagonalNet
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.least_squares import LeastSquares
+from sgdsde.objectives.local_quadratic import LocalQuadratic
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.objectives.matrix_factorization import MatrixFactorization
 from sgdsde.objectives.monkey_saddle import MonkeySaddle
@@ -20,9 +22,11 @@ from sgdsde.objectives.two_layer_linear import TwoLayerLinear
 
 __all__ = [
     "AsymmetricWell",
+    "CosineWell",
     "DiagonalNet",
     "DoubleWell",
     "LeastSquares",
+    "LocalQuadratic",
     "LogisticRegression",
     "MatrixFactorization",
     "MonkeySaddle",

@@ -7,6 +7,7 @@ from sgdsde.oracles.exit_chain import sgd_mean_exit
 from sgdsde.oracles.exit_law import ExitLaw
 from sgdsde.oracles.exit_sde import sde_mean_exit
 from sgdsde.oracles.exit_skeleton import skeleton_mean_exit
+from sgdsde.oracles.exit_stable import stable_exit_steps
 from sgdsde.oracles.exponents import linear_exponent, sde_exponent, sgd_exponent
 from sgdsde.oracles.laws import ExponentialLaw, GaussianLaw, Law, TwoPointLaw
 from sgdsde.oracles.lyapunov import discrete_lyapunov
@@ -58,6 +59,7 @@ __all__ = [
     "shuffled_sgd_moments",
     "shuffled_stationary_covariance",
     "skeleton_mean_exit",
+    "stable_exit_steps",
     "stationary_covariance",
     "stationary_moments",
     "stationary_variance_ratio",

@@ -2,7 +2,7 @@
 
 Gaussian noise: p(θ, ·) = N(θ − ηg, η²Σ(θ)) is smooth, so Nyström's method on Gauss–Legendre panels a few noise widths wide converges
 spectrally; exit probabilities come from erfc and the linear system is solved without cancellation (:mod:`killed_chain`), so that means of 10³⁰
-steps are as accurate as short ones. Noise that takes finitely many values: :mod:`exit_atoms`.
+steps are as accurate as short ones. Noise that takes finitely many values: :mod:`exit_atoms`; heavy tails: :mod:`exit_stable`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from jaxtyping import Float
 from scipy.special import ndtr
 
 from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noises.stable import SymmetricStable
 from sgdsde.oracles.coefficients import sgd_field
 from sgdsde.oracles.exit_atoms import atoms_mean_exit, branches
 from sgdsde.oracles.exit_law import ExitLaw
+from sgdsde.oracles.exit_stable import stable_mean_exit
 from sgdsde.oracles.killed_chain import KilledChain
 from sgdsde.oracles.laws import GaussianLaw, Law
 from sgdsde.oracles.panels import edges, gauss
@@ -44,7 +46,8 @@ def sgd_mean_exit(noise: Noise, eta: float, theta0: Any, region: Region, *, law:
     """Mean exit time and survival curve of SGD on a one-dimensional objective, watched at iterates.
 
     Args:
-        noise: supplies g and Σ, and the law of ξ: Gaussian noises, minibatches (all their values are listed), or ``law``.
+        noise: supplies g and Σ, and the law of ξ: Gaussian noises, symmetric stable ones, minibatches (all their values are
+            listed), or ``law``.
         theta0: the start point, inside the region.
         region: an interval of the line (``Interval``, or a one-dimensional ``HalfSpace``, ``Ball``, ``Box``); half-lines are widened until
             nothing changes.
@@ -57,6 +60,10 @@ def sgd_mean_exit(noise: Noise, eta: float, theta0: Any, region: Region, *, law:
     """
     eta = positive(eta, "eta")
     start, interval = line_problem(noise.objective.dim, theta0, region)
+    if isinstance(noise, SymmetricStable):
+        if law is not None:
+            raise InputError(f"SymmetricStable noise has its own law; law={law!r} was given beside it. Leave law out.")
+        return stable_mean_exit(noise, eta, start, interval, tolerance=tolerance or 1e-6)
     if law is None and not isinstance(noise, GaussianNoise):
         return atoms_mean_exit(branches(noise, eta), eta, start, interval, tolerance=tolerance or 1e-3)
     if law is not None and not isinstance(law, GaussianLaw):

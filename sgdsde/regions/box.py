@@ -27,6 +27,7 @@ class Box(Bordered):
             raise InputError(f"Box(low, high) with shapes {shapes}; wanted equal shapes [dim] and low < high everywhere.")
         self.dim = self.low.shape[0]
         self.labels = tuple(sign * i for sign in (-1, 1) for i in range(1, self.dim + 1))
+        self.opposite = tuple((i, i + self.dim) for i in range(self.dim))
 
     def inside(self, theta: Tensor) -> Tensor:
         return ((theta > like(self.low, theta)) & (theta < like(self.high, theta))).all(1)

@@ -22,6 +22,7 @@ class Interval(Bordered):
     """
 
     labels = (-1, 1)
+    opposite = ((0, 1),)
     dim = 1
 
     def __init__(self, low: float, high: float) -> None:

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 import sgdsde as sg
-from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise
 from sgdsde.noises.gaussian import growing_covariance
 from sgdsde.rng import stream
 from sgdsde.stats import check_covariance, check_mean
@@ -34,7 +34,8 @@ DIGITS = [
     pytest.param(sg.noises.MinibatchWithoutReplacement(digits(), 100), id="digits without replacement"),
     pytest.param(sg.noises.Surrogate(sg.noises.MinibatchWithoutReplacement(digits(), 100)), id="digits surrogate"),
 ]
-ALL = examples(sg.noises, Noise) + DIGITS
+#: heavy-tailed noises have no covariance to agree on: tests/test_stable.py
+ALL = [item for item in examples(sg.noises, Noise) if not isinstance(item.values[0], HeavyTailedNoise)] + DIGITS
 
 
 def points(noise: Noise, count: int = 2) -> Tensor:

@@ -1,0 +1,60 @@
+"""Symmetric α-stable gradient noise: ξᵢ = γᵢ·ζᵢ with independent E e^{iuζ} = e^{−|u|^α}, 0 < α < 2. Its variance is infinite.
+
+P(|ζ| > r) → (2/π)Γ(α)sin(πα/2)·r^{−α}: a single jump can cross any barrier. The model of heavy-tailed gradient noise of Şimşekli, Sagun, Gürbüzbalaban
+(arXiv 1901.06053, eq. 6). Drawn exactly (Chambers, Mallows, Stuck, J. Amer. Statist. Assoc. 71, 1976): with V uniform on (−π/2, π/2) and W exponential,
+
+    ζ = sin(αV)/(cos V)^{1/α} · (cos((1−α)V)/W)^{(1−α)/α}.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from sgdsde.calculus import grad
+from sgdsde.noise import HeavyTailedNoise
+from sgdsde.objective import Objective, like
+from sgdsde.objectives.periodic_well import PeriodicWell
+from sgdsde.objectives.quadratic import Quadratic
+from sgdsde.types import Conventions, InputError
+
+
+class SymmetricStable(HeavyTailedNoise):
+    """Independent symmetric α-stable noise in every coordinate; ``scale`` γ is a number or one number per coordinate ``[dim]``.
+
+    Raises:
+        InputError: α lies outside (0, 2), or a scale is negative, not finite or of wrong shape; all scales zero.
+    """
+
+    def __init__(self, objective: Objective, alpha: float, scale: Any = 1.0) -> None:
+        self.objective = objective
+        self.alpha = float(alpha)
+        if not 0 < self.alpha < 2:
+            raise InputError(f"alpha = {alpha}; wanted 0 < alpha < 2. The stable law with alpha = 2 is Gaussian: sg.noises.Gaussian(objective, 2 * scale**2).")
+        gamma = torch.as_tensor(scale, dtype=torch.float64).detach().cpu()
+        gamma = gamma.expand(objective.dim) if gamma.ndim == 0 else gamma
+        if tuple(gamma.shape) != (objective.dim,) or not bool(torch.isfinite(gamma).all()) or bool((gamma < 0).any()) or not bool(gamma.any()):
+            raise InputError(f"scale = {scale!r}; wanted a number > 0, or {objective.dim} numbers ≥ 0 of which one at least is > 0.")
+        self.scale = gamma.clone()
+
+    @classmethod
+    def examples(cls) -> list[HeavyTailedNoise]:
+        """On the line, and in the plane with one scale per coordinate."""
+        return [cls(PeriodicWell(), 1.5, 0.1), cls(Quadratic([1.0, 0.5]), 1.2, [0.3, 0.0])]
+
+    def draw(self, theta: Tensor, generator: Generator) -> Tensor:
+        return grad(self.objective, theta) + like(self.scale, theta) * stable(theta, self.alpha, generator)
+
+    def conventions(self) -> Conventions:
+        return Conventions(sampling=f"symmetric stable, alpha={self.alpha:g}")
+
+
+def stable(shaped: Tensor, alpha: float, generator: Generator) -> Tensor:
+    """Standard symmetric α-stable numbers in the shape, dtype and place of ``shaped``, made in float64 (cos V at the ends needs it)."""
+    u = torch.rand(2, *shaped.shape, generator=generator, dtype=torch.float64, device=shaped.device).clamp_(2.0**-54, 1 - 2.0**-53)
+    V, W = math.pi * (u[0] - 0.5), -torch.log(u[1])
+    value = torch.sin(alpha * V) / torch.cos(V) ** (1 / alpha) * (torch.cos((1 - alpha) * V) / W) ** ((1 - alpha) / alpha)
+    return value.to(shaped.dtype)
