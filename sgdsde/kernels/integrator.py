@@ -41,7 +41,8 @@ class Integrator(DrivenKernel):
         """The step through the model's own drift and diffusion."""
 
     def prepare(self) -> None:
-        """Precompute the affine step, after ``check`` has let the run begin."""
+        """Precompute the affine step, after ``check`` has let the run begin; a block of paths begins here."""
+        self.sde.begin()
         if self._linear is None:
             self._linear = self.affine_step()
 

@@ -57,6 +57,10 @@ class TorchSDE(Kernel):
         linear = [cls(SME1.examples()[0], 0.1, method) for method in METHODS]
         return [*linear, cls(HASME.examples()[0], 0.1), cls(SME1.examples()[3], 0.025, "euler")]
 
+    def init(self, theta: Tensor, generator: Generator) -> State:
+        self.sde.begin()
+        return State(theta)
+
     def advance(self, state: State, k: int, generator: Generator) -> State:
         return self.leap(state, k, 1, generator)
 

@@ -1,4 +1,6 @@
-"""SDE models of SGD, one per file; see :class:`sgdsde.sde.SDE`. ``Dense`` and ``Krylov`` say how product-form models apply functions of the Hessian."""
+"""SDE models of SGD, one per file; see :class:`sgdsde.sde.SDE`. ``Dense``, ``Krylov`` and ``Spectral`` say how product-form
+models apply functions of the Hessian.
+"""
 
 from sgdsde.sdes.even_step_hasme import EvenStepHASME
 from sgdsde.sdes.gradient_flow import GradientFlow
@@ -13,6 +15,7 @@ from sgdsde.sdes.principal_flow import PrincipalFlow
 from sgdsde.sdes.sme1 import SME1
 from sgdsde.sdes.sme2 import SME2
 from sgdsde.sdes.sme3 import SME3
+from sgdsde.sdes.spectral import Spectral
 from sgdsde.sdes.spf import SPF
 
 __all__ = [
@@ -30,4 +33,5 @@ __all__ = [
     "Krylov",
     "Langevin",
     "PrincipalFlow",
+    "Spectral",
 ]

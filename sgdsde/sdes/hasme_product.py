@@ -16,7 +16,7 @@ from sgdsde.sdes.product import ProductEquation
 
 
 class HASMEProduct(ProductEquation):
-    """b = L, Q = η·SΣS with S = φ(M²)^½. ``log``: ``stop``, ``raise``, ``clip``; ``functions``: ``Dense()`` or ``Krylov(steps)``."""
+    """b = L, Q = η·SΣS with S = φ(M²)^½. ``log``: ``stop``, ``raise``, ``clip``; ``functions``: ``Dense()``, ``Krylov(steps)`` or ``Spectral(k)``."""
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", functions: MatrixFunctions | None = None) -> None:
         super().__init__(noise, eta, log=log, functions=functions or Dense())

@@ -19,7 +19,7 @@ from sgdsde.objective import Objective
 from sgdsde.rng import stream
 from sgdsde.sdes.functions import ell, phi_square, spectrum_of
 from sgdsde.sdes.log_domain import LogDomain
-from sgdsde.sdes.matrix_functions import HessianFunctions, MatrixFunctions
+from sgdsde.sdes.matrix_functions import HessianFunctions, MatrixFunctions, congruence_by_rows
 from sgdsde.types import InputError
 
 #: Lanczos steps from a random vector that look for ηλ ≥ 1 where the Hessian is constant
@@ -63,13 +63,7 @@ class _KrylovFunctions(HessianFunctions):
         return first, second
 
     def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
-        half = self._rows(theta, sigma)  # [paths, dim, dim], row i is S Σᵢ
-        return self._rows(theta, half.transpose(1, 2))
-
-    def _rows(self, theta: Tensor, matrices: Tensor) -> Tensor:
-        """S applied to every row."""
-        dim = theta.shape[1]
-        return torch.stack([self.amplify(theta, matrices[:, i]) for i in range(dim)], 1)
+        return congruence_by_rows(self.amplify, theta, sigma)
 
     def _apply(self, theta: Tensor, vectors: Sequence[Tensor], functions: Sequence[Callable[[Tensor], Tensor]]) -> list[Tensor]:
         """hₖ(ηH)vₖ for each k; the runs of all vectors advance together, on one linearisation at θ."""

@@ -1,14 +1,17 @@
 """How the product-form models apply functions of the Hessian to vectors: ℓ(ηH)g (the flow) and φ(M²)^½v (the amplifier), M = I − ηH.
 
-A strategy is named by the user (``functions=Dense()`` or ``Krylov(steps)``) and bound to an objective by the model. ``Dense`` forms H and its
-eigenvectors, once where H is constant: exact, for d ≲ a few hundred. See :mod:`sgdsde.sdes.krylov` for the one that needs Hessian–vector products only.
+A strategy is named by the user (``functions=Dense()``, ``Krylov(steps)`` or ``Spectral(k)``) and bound to an objective by the model. ``Dense`` forms H and its
+eigenvectors, once where H is constant: exact, for d ≲ a few hundred. :mod:`sgdsde.sdes.krylov` and :mod:`sgdsde.sdes.spectral` need products
+with vectors only.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from sgdsde.objective import Objective
@@ -34,6 +37,14 @@ class HessianFunctions(ABC):
     @abstractmethod
     def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
         """SΣS for matrices ``[P, dim, dim]``."""
+
+    def begin(self) -> None:
+        """A block of paths begins: forget what an earlier one left."""
+        return None
+
+    def check(self, theta: Tensor) -> None:
+        """Refuse before a run what is known to fail from start points ``theta``. Raises DomainError."""
+        return None
 
 
 class MatrixFunctions(ABC):
@@ -76,3 +87,9 @@ class _DenseFunctions(HessianFunctions):
         spectrum = self._spectrum(theta)
         s = phi_square(spectrum.x).sqrt()
         return spectrum.rotate_back(spectrum.rotate(sigma) * (s[:, :, None] * s[:, None, :]))
+
+
+def congruence_by_rows(amplify: Callable[[Tensor, Tensor], Tensor], theta: Tensor, sigma: Tensor) -> Tensor:
+    """SΣS from products with S: row by row, twice."""
+    half = torch.stack([amplify(theta, sigma[:, i]) for i in range(theta.shape[1])], 1).transpose(1, 2)  # row i is S Σᵢ, transposed
+    return torch.stack([amplify(theta, half[:, i]) for i in range(theta.shape[1])], 1)

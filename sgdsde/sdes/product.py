@@ -21,7 +21,7 @@ class ProductEquation(ModifiedEquation):
 
     Args:
         log: policy where ηλ ≥ 1: ``stop``, ``raise``, ``clip`` (see :mod:`sgdsde.sdes.log_domain`).
-        functions: how functions of H are applied, ``Dense()`` or ``Krylov(steps)``.
+        functions: how functions of H are applied, ``Dense()``, ``Krylov(steps)`` or ``Spectral(k)``.
 
     Raises:
         DomainError: on construction if the Hessian is constant with ηλ ≥ 1 and the policy is not ``clip``.
@@ -39,6 +39,12 @@ class ProductEquation(ModifiedEquation):
     @abstractmethod
     def noise_point(self, theta: Tensor, g: Tensor | None = None) -> Tensor:
         """Where R and Σ are taken; g is handed over where it is known."""
+
+    def begin(self) -> None:
+        self._functions.begin()
+
+    def check(self, x: Tensor) -> None:
+        self._functions.check(x)
 
     def drift(self, t: float, x: Tensor) -> Tensor:
         g = grad(self.objective, x)
