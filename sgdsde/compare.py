@@ -2,7 +2,8 @@
 
 Every model runs on the Brownian increments of the Gaussian surrogate of SGD (same Σ(θ), no skewness), so that the Monte-Carlo noise of
 (model − surrogate) cancels; the true SGD runs on its own stream, and (SGD − surrogate) says what the law of the noise alone does. A model's
-error against true SGD is the first minus the second. Where the noise is Gaussian the surrogate *is* SGD.
+error against true SGD is the first minus the second. Where the noise is Gaussian the surrogate *is* SGD. The two independent ensembles behind (SGD − surrogate)
+carry control variates from the local quadratic at a common start (``local_control``).
 """
 
 from __future__ import annotations
@@ -22,38 +23,23 @@ from sgdsde.kernels.coupled import Coupled
 from sgdsde.kernels.exact_ou import ExactOU
 from sgdsde.kernels.heun import Heun
 from sgdsde.kernels.sgd import SGD
+from sgdsde.local_control import LocalControl, means
+from sgdsde.loop import default_block_size
 from sgdsde.noise import GaussianNoise, Noise
-from sgdsde.noises.surrogate import gaussian_surrogate
+from sgdsde.noises.surrogate import DENSE_DIM, gaussian_surrogate
 from sgdsde.objective import Objective
+from sgdsde.observables import Loss, SquaredDistance
 from sgdsde.sde import SDE
 from sgdsde.simulate import simulate
 from sgdsde.stats import difference
 from sgdsde.trajectory import Trajectory
-from sgdsde.types import Estimate, InputError, suggest
+from sgdsde.types import Estimate, InputError, OracleRefusal, as_points, suggest
 
 Observables = dict[str, Callable[[Tensor], Tensor]]
 #: substeps a tick that the step-halving check may choose
 SUBSTEPS = (4, 8, 16, 32, 64)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """θ ↦ f(θ)."""
-
-    objective: Objective
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        return self.objective.loss(theta).detach()
-
-
-@dataclass(frozen=True)
-class SquaredDistance:
-    """θ ↦ ‖θ − origin‖²."""
-
-    origin: tuple[float, ...]
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        return ((theta - torch.tensor(self.origin, dtype=theta.dtype, device=theta.device)) ** 2).sum(1)
+#: the check trusts its own scaling of the bias over this factor, beyond it looks again
+LEAP = 4
 
 
 def compare(
@@ -67,6 +53,7 @@ def compare(
     seed: int,
     substeps: int | None = None,
     observe: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    variances: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     coupled: bool = True,
     save: Sequence[float] | None = None,
     executor: Executor | None = None,
@@ -82,7 +69,8 @@ def compare(
         horizon, save: SDE times, multiples of η; everything is reported at each saved time (default: the horizon).
         substeps: steps of stochastic Heun a tick. None: exact steps where the SDE is linear, else the number that a coupled step-halving
             check on a tenth of the paths finds sufficient (its bias below half the standard error or a tenth of the difference).
-        observe: functions ``[P, dim] -> [P]`` beside the built-in ``loss`` and ``squared distance``.
+        observe: functions ``[P, dim] -> [P]`` beside the built-in ``loss`` and ``squared distance`` (see :mod:`sgdsde.observables`).
+        variances: functions ``[P, dim] -> [P]`` or ``[P, k]`` whose total variance is compared beside tr Cov: ``Coordinates`` of an eigenspace, logits.
         coupled: share the Brownian increments between the surrogate and each model.
 
     Raises:
@@ -91,30 +79,33 @@ def compare(
     surrogate = gaussian_surrogate(noise)
     chosen = {label: _build(model, surrogate, eta) for label, model in _labelled(models).items()}
     observables = _observables(noise.objective, theta0, observe)
-    plan = _Plan(surrogate, eta, theta0, horizon, save, paths, seed, observables, executor, progress)
-    direct = plan.run(SGD(noise, eta), paths, purpose=0)
-    reference = Ensemble.of(direct.states, observables)
-    results, twin = {}, None
+    spread = dict(variances or {})
+    if clash := sorted(set(spread) & {*observables, "tr Cov"}):
+        raise InputError(f"variances holds {clash[0]!r}, the name of an observable; choose another.")
+    plan = _Plan(surrogate, eta, theta0, horizon, save, paths, seed, observables, spread, executor, progress)
+    sgd = SGD(noise, eta)
+    direct = plan.run(sgd, paths, purpose=0)
+    reference = plan.ensemble(direct.states)
+    results, twin, last = {}, None, None
     for label, sde in chosen.items():
-        result, twin = _one_model(plan, label, sde, substeps, coupled, reference)
-        results[label] = result
-    if isinstance(noise, GaussianNoise) or twin is None:
-        law = None
+        results[label], twin, last = _one_model(plan, label, sde, substeps, coupled, reference)
+    assert twin is not None
+    if isinstance(noise, GaussianNoise):
+        law, controls = None, "none needed"
     else:
-        law = {name: _independent(reference.values[name], twin.values[name]) for name in observables}
-        law |= {"tr Cov": _spread_difference(reference, twin)}
+        law, controls = _noise_law(plan, sgd, reference, twin, last)
     return Comparison(
         eta=eta,
         times=direct.times.numpy(),
-        observables=tuple(observables),
+        observables=(*observables, *spread),
         reference=moments_of(reference),
-        surrogate=moments_of(twin) if twin is not None else moments_of(reference),
+        surrogate=moments_of(twin),
         noise_law=law,
         models=results,
         floor=reference.split_half_floor(),
         sgd_counts=direct.counts(),
         conventions=direct.conventions,
-        recipe={"seed": seed, "paths": paths, "horizon": horizon, "coupled": coupled},
+        recipe={"seed": seed, "paths": paths, "horizon": horizon, "coupled": coupled, "controls": controls},
     )
 
 
@@ -130,10 +121,15 @@ class _Plan:
     paths: int
     seed: int
     observables: Observables
+    variances: Observables
     executor: Executor | None
     progress: bool | None
 
-    def run(self, kernel: Kernel, paths: int, *, purpose: int) -> Trajectory:
+    def ensemble(self, states: Tensor) -> Ensemble:
+        """Saved states with all that is read off them."""
+        return Ensemble.of(states, self.observables, self.variances)
+
+    def run(self, kernel: Kernel, paths: int, *, purpose: int, block_size: int | None = None) -> Trajectory:
         """One ensemble; ``purpose`` separates the streams of runs that must be independent."""
         return simulate(
             kernel,
@@ -142,27 +138,28 @@ class _Plan:
             save=self.save,
             paths=paths,
             seed=self.seed * 1000 + purpose,
+            block_size=block_size,
             executor=self.executor,
             progress=self.progress,
         )
 
 
-def _one_model(plan: _Plan, label: str, sde: SDE, substeps: int | None, coupled: bool, reference: Ensemble) -> tuple[ModelResult, Ensemble]:
+def _one_model(
+    plan: _Plan, label: str, sde: SDE, substeps: int | None, coupled: bool, reference: Ensemble
+) -> tuple[ModelResult, Ensemble, DrivenKernel | None]:
+    """The model's result, the surrogate's ensemble beside it, and the kernel that shared its increments (None: none did)."""
     kernel, steps, check = _integrator(plan, sde, substeps)
     sgd = SGD(plan.noise, plan.eta)
     if coupled:
         pair = Coupled(sgd, kernel)
         trajectory = plan.run(pair, plan.paths, purpose=1)
-        first, second = pair.split(trajectory.states)
-        twin, model = Ensemble.of(first, plan.observables), Ensemble.of(second, plan.observables)
-        differences = {name: column_means(model.values[name] - twin.values[name]) for name in plan.observables}
-        differences["tr Cov"] = column_means(model.spreads() - twin.spreads())
+        twin, model = (plan.ensemble(states) for states in pair.split(trajectory.states))
+        differences = {name: column_means(values - twin.columns[name]) for name, values in model.columns.items()}
     else:
-        twin = Ensemble.of(plan.run(sgd, plan.paths, purpose=1).states, plan.observables)
+        twin = plan.ensemble(plan.run(sgd, plan.paths, purpose=1).states)
         trajectory = plan.run(kernel, plan.paths, purpose=2)
-        model = Ensemble.of(trajectory.states, plan.observables)
-        differences = {name: _independent(model.values[name], twin.values[name]) for name in plan.observables}
-        differences["tr Cov"] = _spread_difference(model, twin)
+        model = plan.ensemble(trajectory.states)
+        differences = {name: difference(column_means(values), column_means(twin.columns[name])) for name, values in model.columns.items()}
     result = ModelResult(
         label=label,
         kernel=type(kernel).__name__,
@@ -174,7 +171,27 @@ def _one_model(plan: _Plan, label: str, sde: SDE, substeps: int | None, coupled:
         counts=trajectory.counts(),
         tally=trajectory.tally,
     )
-    return result, twin
+    return result, twin, kernel if coupled else None
+
+
+def _noise_law(plan: _Plan, sgd: SGD, reference: Ensemble, twin: Ensemble, partner: DrivenKernel | None) -> tuple[dict[str, Estimate], str]:
+    """SGD − surrogate, two independent ensembles, with control variates where the linear world around a common start has moments; and which were used."""
+    columns, others = reference.columns, twin.columns
+    start = None if callable(plan.theta0) else as_points(plan.theta0, sgd.dim, name="theta0")
+    if start is None or len(start) > 1 or sgd.dim > DENSE_DIM:
+        return {name: difference(column_means(columns[name]), column_means(others[name])) for name in columns}, "none: no common start, or too many parameters"
+    control = LocalControl(sgd.noise, plan.eta, start[0])
+    shadow, shadow_twin = control.sgd(), control.surrogate(partner)
+    size = default_block_size(Coupled(SGD(plan.noise, plan.eta), partner) if partner is not None else SGD(plan.noise, plan.eta))
+    run = plan.run(shadow, plan.paths, purpose=0, block_size=default_block_size(sgd))
+    ticks = [round(time / plan.eta) for time in run.times.tolist()]
+    states = plan.run(shadow_twin, plan.paths, purpose=1, block_size=size).states
+    halves = shadow_twin.split(states)[0] if isinstance(shadow_twin, Coupled) else states
+    try:
+        first, second = control.features(run.states, ticks), control.features(halves, ticks)
+    except OracleRefusal as refusal:
+        return {name: difference(column_means(columns[name]), column_means(others[name])) for name in columns}, f"none: {refusal}"
+    return {name: difference(means(columns[name], first), means(others[name], second)) for name in columns}, "local quadratic at the start"
 
 
 def _integrator(plan: _Plan, sde: SDE, substeps: int | None) -> tuple[DrivenKernel, int, dict[str, Estimate]]:
@@ -184,35 +201,46 @@ def _integrator(plan: _Plan, sde: SDE, substeps: int | None) -> tuple[DrivenKern
     if sde.affine() is not None and sde.noise_dim == sde.dim:
         return ExactOU(sde, plan.eta), 1, {}
     tenth = max(100, plan.paths // 10)
-    for steps in SUBSTEPS:
-        kernel = Heun(sde, plan.eta / steps)
-        halving = Coupled(kernel, Heun(sde, plan.eta / (2 * steps)))
-        coarse, fine = halving.split(plan.run(halving, tenth, purpose=3).states)
-        trial = Coupled(SGD(plan.noise, plan.eta), kernel)
-        twin, model = trial.split(plan.run(trial, tenth, purpose=4).states)
-        check, fit = {}, True
-        for name, function in plan.observables.items():
-            bias = column_means(_on_saves(function, coarse) - _on_saves(function, fine))
-            error = column_means(_on_saves(function, model) - _on_saves(function, twin))
-            allowed = np.maximum(0.5 * error.stderr * (tenth / plan.paths) ** 0.5, 0.1 * np.abs(error.value))
-            fit = fit and bool(np.all((np.abs(bias.value) <= allowed) | (np.abs(bias.value) < 1e-12)))
-            check[name] = bias
-        if fit:
+    steps = SUBSTEPS[0]
+    while True:
+        check, worst = _halving(plan, sde, steps, tenth)
+        if worst <= 1 or steps == SUBSTEPS[-1]:
             break
-    return kernel, steps, check
+        if worst <= LEAP:  # the bias falls at least as 1/substeps
+            finer = next(count for count in (*SUBSTEPS, SUBSTEPS[-1]) if count >= min(steps * worst, SUBSTEPS[-1]))
+            check = {name: _scaled(bias, steps / finer) for name, bias in check.items()}
+            steps = finer
+            break
+        steps = min(steps * LEAP, SUBSTEPS[-1])
+    return Heun(sde, plan.eta / steps), steps, check
+
+
+def _halving(plan: _Plan, sde: SDE, steps: int, paths: int) -> tuple[dict[str, Estimate], float]:
+    """What halving the step changes in each observable, on ``paths`` coupled paths; and the largest such change over what is allowed."""
+    kernel = Heun(sde, plan.eta / steps)
+    halving, trial = Coupled(kernel, Heun(sde, plan.eta / (2 * steps))), Coupled(SGD(plan.noise, plan.eta), kernel)
+    coarse, fine = halving.split(plan.run(halving, paths, purpose=3).states)
+    twin, model = trial.split(plan.run(trial, paths, purpose=4).states)
+    check, worst = {}, 0.0
+    for name, function in plan.observables.items():
+        bias = column_means(_on_saves(function, coarse) - _on_saves(function, fine))
+        error = column_means(_on_saves(function, model) - _on_saves(function, twin))
+        allowed = np.maximum(0.5 * error.stderr * (paths / plan.paths) ** 0.5, 0.1 * np.abs(error.value))
+        size = np.abs(bias.value)
+        ratio = np.where(size < 1e-12, 0.0, size / np.maximum(allowed, 1e-300))
+        worst = max(worst, float(np.max(np.where(np.isnan(ratio), np.inf, ratio))))
+        check[name] = bias
+    return check, worst
+
+
+def _scaled(e: Estimate, factor: float) -> Estimate:
+    value, stderr, low, high = (factor * np.asarray(part) for part in (e.value, e.stderr, e.low, e.high))
+    return Estimate(value, stderr, e.n, low, high)
 
 
 def _on_saves(function: Callable[[Tensor], Tensor], states: Tensor) -> np.ndarray:
     """An observable at every save, ``[P, T]``."""
     return np.stack([function(points).to(torch.float64).cpu().numpy() for points in states], axis=1)
-
-
-def _independent(a: np.ndarray, b: np.ndarray) -> Estimate:
-    return difference(column_means(a), column_means(b))
-
-
-def _spread_difference(a: Ensemble, b: Ensemble) -> Estimate:
-    return _independent(a.spreads(), b.spreads())
 
 
 def _labelled(models: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:

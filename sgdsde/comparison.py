@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,29 @@ CLOUD = 1000
 
 @dataclass(frozen=True)
 class Ensemble:
-    """States ``[T, P, dim]`` of one process with the values of the observables, ``[P, T]``."""
+    """States ``[T, P, dim]`` of one process, the values of the observables, and the squared deviations behind each variance, ``[P, T]``."""
 
     states: np.ndarray
     values: dict[str, np.ndarray]
+    variances: dict[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
-    def of(states: Tensor, observables: dict[str, Callable[[Tensor], Tensor]]) -> Ensemble:
-        """Evaluate the observables at every save."""
+    def of(
+        states: Tensor, observables: Mapping[str, Callable[[Tensor], Tensor]], variances: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+    ) -> Ensemble:
+        """Evaluate the observables, and the functions whose total variance is wanted, at every save."""
         values = {name: np.stack([function(points).to(torch.float64).cpu().numpy() for points in states], axis=1) for name, function in observables.items()}
-        return Ensemble(states.to(torch.float64).cpu().numpy(), values)
+        spread = {name: _deviations(_stacked(function, states)) for name, function in (variances or {}).items()}
+        return Ensemble(states.to(torch.float64).cpu().numpy(), values, spread)
 
     def spreads(self) -> np.ndarray:
         """‖θ_p − mean‖²·P/(P−1) per path and save, ``[P, T]``: its mean is tr Cov."""
-        paths = self.states.shape[1]
-        centred = self.states - self.states.mean(1, keepdims=True)
-        return (centred**2).sum(2).T * (paths / (paths - 1))
+        return _deviations(self.states)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Everything whose mean is compared, by name, ``[P, T]``: observables, variances, tr Cov."""
+        return {**self.values, **self.variances, "tr Cov": self.spreads()}
 
     def distances(self, other: Ensemble) -> dict[str, float]:
         """Distances at the last save: W1 of each observable; sliced W1 and energy distance of the states."""
@@ -205,6 +212,18 @@ class Comparison:
         return float(np.asarray(estimate.value)[time])
 
 
+def _stacked(function: Callable[[Tensor], Tensor], states: Tensor) -> np.ndarray:
+    """A function's values at every save, ``[T, P, k]``."""
+    return np.stack([function(points).to(torch.float64).cpu().numpy().reshape(points.shape[0], -1) for points in states])
+
+
+def _deviations(values: np.ndarray) -> np.ndarray:
+    """|v_p − mean|²·P/(P−1), ``[P, T]``, of values ``[T, P, k]``."""
+    paths = values.shape[1]
+    centred = values - values.mean(1, keepdims=True)
+    return (centred**2).sum(2).T * (paths / (paths - 1))
+
+
 def moments_of(ensemble: Ensemble) -> Moments:
     """Means, covariances and observables with standard errors over paths."""
     states = ensemble.states
@@ -220,7 +239,7 @@ def moments_of(ensemble: Ensemble) -> Moments:
         mean=Estimate.normal(mean, states.std(1, ddof=1) / paths**0.5, paths),
         covariance=covariance,
         trace=column_means(ensemble.spreads()),
-        observables={name: column_means(values) for name, values in ensemble.values.items()},
+        observables={name: column_means(values) for name, values in {**ensemble.values, **ensemble.variances}.items()},
     )
 
 

@@ -17,14 +17,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 # fmt: off
 #: a module imports only from what stands before it; a folder's files also from each other, without cycles
 ORDER = [
-    "types", "rng", "stats", "survival", "power", "plots",
-    "objective", "calculus", "objectives", "data",
-    "noise", "noises", "curvature",
+    "types", "rng", "stats", "control_variate", "error_ratio", "survival", "power", "plots",
+    "objective", "calculus", "objectives", "observables", "data",
+    "noise", "noises", "frozen_noise", "curvature",
     "sde", "sdes", "kernel", "kernels",
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
     "forecast", "quasi_stationary", "exit_result", "exits",
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
-    "comparison", "compare", "order",
+    "local_control", "comparison", "compare", "order",
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
     "store", "training", "bounds",
     "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",

@@ -6,6 +6,7 @@ from sgdsde.objectives.diagonal_net import DiagonalNet
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.local_quadratic import LocalQuadratic
+from sgdsde.objectives.local_quadratic import LocalQuadratic
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.objectives.matrix_factorization import MatrixFactorization
 from sgdsde.objectives.monkey_saddle import MonkeySaddle
@@ -26,6 +27,7 @@ __all__ = [
     "DiagonalNet",
     "DoubleWell",
     "LeastSquares",
+    "LocalQuadratic",
     "LocalQuadratic",
     "LogisticRegression",
     "MatrixFactorization",
