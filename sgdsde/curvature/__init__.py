@@ -3,21 +3,17 @@
 from sgdsde.curvature.alignment import Alignment, PowerLaw, diagonal_slope, noise_alignment
 from sgdsde.curvature.density import SpectralDensity, lanczos, spectral_density
 from sgdsde.curvature.eigen import Eigenpairs, eigsh
+from sgdsde.curvature.hessian import h_p_operator, hessian_operator
 from sgdsde.curvature.kronecker import Decoupling, kronecker_decoupling, matricised_rank, matricised_spectra, rank_one_shares
+from sgdsde.curvature.layers import block_operator, layer_blocks, layer_operator, layer_operators
 from sgdsde.curvature.line import Line, line_losses
 from sgdsde.curvature.operator import Block, Kronecker, Matrix, Operator
-from sgdsde.curvature.operators import (
-    block_operator,
-    covariance_operator,
-    gauss_newton_operator,
-    h_p_operator,
-    hessian_operator,
-    layer_blocks,
-    second_moment_operator,
-)
 from sgdsde.curvature.outliers import BulkSplit, GapRule, MarchenkoPasturRule, OutlierRule, RatioRule, ThresholdRule
 from sgdsde.curvature.overlap import Overlap, overlap, principal_angles, random_overlap
+from sgdsde.curvature.piecewise import piecewise_linear_trace, require_piecewise_linear
+from sgdsde.curvature.preconditioned import Preconditioned, preconditioned
 from sgdsde.curvature.rescaling import Rescaled, layer_scaling, rescaling_test
+from sgdsde.curvature.sandwich import covariance_operator, gauss_newton_operator, second_moment_operator
 from sgdsde.curvature.traces import diagonal, exact_diagonal, frobenius, hutch_plus_plus, trace, trace_of_product, weighted_diagonal
 
 __all__ = [
@@ -35,6 +31,7 @@ __all__ = [
     "OutlierRule",
     "Overlap",
     "PowerLaw",
+    "Preconditioned",
     "RatioRule",
     "Rescaled",
     "SpectralDensity",
@@ -53,15 +50,20 @@ __all__ = [
     "kronecker_decoupling",
     "lanczos",
     "layer_blocks",
+    "layer_operator",
+    "layer_operators",
     "layer_scaling",
     "line_losses",
     "matricised_rank",
     "matricised_spectra",
     "noise_alignment",
     "overlap",
+    "piecewise_linear_trace",
+    "preconditioned",
     "principal_angles",
     "random_overlap",
     "rank_one_shares",
+    "require_piecewise_linear",
     "rescaling_test",
     "second_moment_operator",
     "spectral_density",

@@ -22,18 +22,24 @@ DENSE_DIM = 3000
 
 
 class Operator(ABC):
-    """A symmetric ``[dim, dim]`` operator. ``label`` says what it is and at which mode and data."""
+    """A symmetric ``[dim, dim]`` operator. ``label`` says what it is, ``mode`` in which modes the network's layers were evaluated."""
 
     dim: int
     dtype: torch.dtype
     device: torch.device
     label: str = ""
+    mode: str = ""
     #: columns that one call of ``apply`` takes
     chunk: int = 32
 
     @abstractmethod
     def apply(self, block: Float[Tensor, "dim k"]) -> Float[Tensor, "dim k"]:
         """The products with k ≤ ``chunk`` columns."""
+
+    @property
+    def description(self) -> str:
+        """Label and mode; part of every result."""
+        return f"{self.label or type(self).__name__}" + (f" ({self.mode})" if self.mode else "")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,7 +93,7 @@ class Difference(Operator):
         self.a, self.b = a, b
         self.dim, self.dtype, self.device = a.dim, a.dtype, a.device
         self.chunk = min(a.chunk, b.chunk)
-        self.label = f"{a.label} − {b.label}"
+        self.label, self.mode = f"{a.label} − {b.label}", a.mode
 
     def apply(self, block: Tensor) -> Tensor:
         return self.a @ block - self.b @ block
@@ -130,7 +136,7 @@ class Block(Operator):
             raise InputError(f"The block {part} of an operator of dimension {whole.dim} is empty.")
         self.whole, self.start, self.stop = whole, start, stop
         self.dim, self.dtype, self.device, self.chunk = stop - start, whole.dtype, whole.device, whole.chunk
-        self.label = f"{whole.label}[{start}:{stop}]"
+        self.label, self.mode = f"{whole.label}[{start}:{stop}]", whole.mode
 
     def apply(self, block: Tensor) -> Tensor:
         padded = block.new_zeros(self.whole.dim, block.shape[1])

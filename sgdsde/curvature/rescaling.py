@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.curvature.eigen import eigsh
-from sgdsde.curvature.operators import hessian_operator, layer_blocks
+from sgdsde.curvature.hessian import hessian_operator
+from sgdsde.curvature.layers import layer_blocks
 from sgdsde.curvature.traces import exact_diagonal
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError, as_points, suggest
