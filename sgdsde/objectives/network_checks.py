@@ -6,6 +6,7 @@ SDE models speak of. In evaluation mode both are fixed functions. All of it is f
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -65,13 +66,14 @@ def refuse_modules(module: nn.Module) -> None:
         share = part.p if isinstance(part, _DropoutNd) else getattr(part, "dropout", 0.0)
         if part.training and isinstance(share, (int, float)) and share > 0:
             raise InputError(
-                f"{where} has dropout p = {share} in training mode: its loss is random. Use p = 0, or module.eval(), in which dropout does nothing."
+                f"{where} has dropout p = {share} in training mode: its loss is random. "
+                "Use p = 0, or module.eval() or sg.objectives.frozen(module, name), in which dropout does nothing."
             )
         if isinstance(part, _BatchNorm) and (part.training or part.running_mean is None):
             why = "in training mode" if part.training else "without running statistics"
             raise InputError(
                 f"{where} is a BatchNorm {why}: a sample's loss depends on the others of its batch. "
-                "Call module.eval() to freeze it at its running statistics, or use LayerNorm or GroupNorm."
+                "Call module.eval() or sg.objectives.frozen(module, name) to freeze it at its running statistics, or use LayerNorm or GroupNorm."
             )
         if isinstance(part, _InstanceNorm) and part.training and part.track_running_stats:
             raise InputError(f"{where} tracks running statistics in training mode: evaluating the loss changes it. Call module.eval().")
@@ -86,6 +88,21 @@ def mode_of(module: nn.Module) -> str:
     said = [f"BatchNorm frozen at running statistics ({', '.join(norms)})"] if norms else []
     said += [f"dropout off ({', '.join(drops)})"] if drops else []
     return "evaluation mode: " + "; ".join(said) if said else "no layer has a mode"
+
+
+def frozen(module: nn.Module, *names: str) -> nn.Module:
+    """A copy in which the named submodules (all of them, if no name is given) are in evaluation mode: dropout off, BatchNorm at its running statistics.
+
+    Raises:
+        InputError: a name that is no submodule's, with a suggestion.
+    """
+    copied = copy.deepcopy(module)
+    parts = dict(copied.named_modules())
+    for name in names or ("",):
+        if name not in parts:
+            raise InputError(f"the module has no part {name!r}." + suggest(name, [known for known in parts if known]))
+        parts[name].eval()
+    return copied
 
 
 def checked_samples(inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
