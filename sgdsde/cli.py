@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from sgdsde.completion import script
 from sgdsde.terminal import RESUME, WIDTH, Progress, say
 
 if TYPE_CHECKING:
@@ -23,20 +24,25 @@ if TYPE_CHECKING:
 PROFILES = ("quick", "full")
 WELCOME = """\
 sgdsde: which SDE describes your SGD, how well, and where it breaks.
+Next: sgdsde verify --claim A5 (half a minute), then open report/report.html.
 
   sgdsde verify            check the ledger of claims, write report/report.html
   sgdsde verify --help     its options
   sgdsde atlas --help      which SDE model to trust, for a problem and a point
   sgdsde run --help        studies: long runs that can be killed and resumed
   sgdsde figures --help    figures of the paper from stored results
+  sgdsde report --help     the page again, several runs as one
   sgdsde list claims       what is claimed; also models, objectives, noises,
                            kernels, experiments, figures
+  sgdsde completion bash   tab completion: eval "$(sgdsde completion bash)"
   sgdsde info              versions, device, threads, conventions
 """
-STUDIES = (
-    "Studies that can be killed and resumed: sgdsde run NAME (sgdsde run --help). Which model to trust: sgdsde atlas NAME (sgdsde atlas --help). "
-    "Figures of the paper: sgdsde figures (sgdsde figures --help)."
-)
+ALSO = """\
+Also, each with its own --help:
+  sgdsde run       studies that can be killed and resumed
+  sgdsde atlas     which SDE model to trust, for a problem and a point
+  sgdsde figures   figures of the paper from stored results
+  sgdsde report    the page of stored runs, several as one"""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,44 @@ class List:
 
 
 @dataclass(frozen=True)
+class Completion:
+    """Tab completion: eval "$(sgdsde completion bash)"."""
+
+    shell: Annotated[tyro.conf.Positional[Literal["bash", "zsh"]], tyro.conf.arg(name="shell")]
+    """which shell"""
+
+
+@dataclass(frozen=True)
 class Info:
     """Versions, device, threads and the conventions behind every number."""
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from sgdsde.runs import main_run
+
+    return main_run(arguments)
+
+
+def _figures(arguments: Sequence[str]) -> int:
+    from sgdsde.figures.command import main_figures
+
+    return main_figures(arguments)
+
+
+def _report(arguments: Sequence[str]) -> int:
+    from sgdsde.report.command import main_report
+
+    return main_report(arguments)
+
+
+def _atlas(arguments: Sequence[str]) -> int:
+    from sgdsde.atlas_command import main_atlas
+
+    return main_atlas(arguments)
+
+
+#: commands that are modules of their own, imported when asked for
+OWN = {"run": _run, "figures": _figures, "report": _report, "atlas": _atlas}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -84,21 +126,11 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments:
         print(WELCOME, end="")
         return 0
-    if arguments[0] == "run":  # what follows are the study's own settings: the run reads its words itself
-        from sgdsde.runs import main_run
-
-        return main_run(arguments[1:])
-    if arguments[0] == "figures":
-        from sgdsde.figures.command import main_figures
-
-        return main_figures(arguments[1:])
-    if arguments[0] == "atlas":
-        from sgdsde.atlas_command import main_atlas
-
-        return main_atlas(arguments[1:])
+    if arguments[0] in OWN:  # these read their words themselves
+        return OWN[arguments[0]](arguments[1:])
     try:
-        command: Verify | List | Info = tyro.cli(
-            Verify | List | Info, prog="sgdsde", description=STUDIES, args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,)
+        command: Verify | List | Info | Completion = tyro.cli(
+            Verify | List | Info | Completion, prog="sgdsde", description=ALSO, args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,)
         )
     except SystemExit as stop:  # tyro has printed help (0) or what was wrong with the arguments (2)
         return int(stop.code or 0)
@@ -107,6 +139,9 @@ def run(arguments: Sequence[str]) -> int:
             return _list(kind)
         case Info():
             return _info()
+        case Completion(shell=shell):
+            print(script(shell), end="")
+            return 0
         case Verify():
             return _verify(command)
 

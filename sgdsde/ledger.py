@@ -45,7 +45,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A finished run. ``read`` of its measurements were made earlier, by the same code with the same seed and level."""
+    """A finished run. ``read`` of its measurements were made earlier, by the same code with the same seed and level; ``left_out`` are the claims of the
+    catalogue that were not asked for or are not in the profile.
+    """
 
     profile: str
     seed: int
@@ -56,6 +58,7 @@ class Ledger:
     seconds: float
     environment: Mapping[str, str]
     read: int = 0
+    left_out: tuple[Claim, ...] = ()
 
     @property
     def trustworthy(self) -> bool:
@@ -155,7 +158,8 @@ def verify(
         plan = plans[claim.id]
         verdict = judge_plan(claim.id, plan, finished, claim.scales[profile])
         entries.append(Entry(claim, plan, verdict, sum(finished[m.name].seconds for m in plan.measurements)))
-    return Ledger(profile, seed, confidence, rows, tuple(entries), finished, time.perf_counter() - start, environment(), read)
+    left_out = tuple(claim for claim in catalogue if claim.id not in plans)
+    return Ledger(profile, seed, confidence, rows, tuple(entries), finished, time.perf_counter() - start, environment(), read, left_out)
 
 
 def _kept(

@@ -141,7 +141,7 @@ def test_the_command_names_an_unusual_seed(ledger: Ledger) -> None:
 def test_files_are_written_whole_and_equal_byte_for_byte(ledger: Ledger, tmp_path: Path) -> None:
     first, second = write_report(ledger, tmp_path / "a" / "deep"), write_report(ledger, tmp_path / "b")
     names = sorted(path.relative_to(first.parent) for path in first.parent.rglob("*") if path.is_file())
-    assert {path.suffix for path in names} == {".html", ".json", ".svg", ".csv"}
+    assert {path.suffix for path in names} == {".html", ".json", ".svg", ".csv", ".bib"}
     for name in names:
         assert (first.parent / name).read_bytes() == (second.parent / name).read_bytes(), name
 

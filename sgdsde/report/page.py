@@ -9,6 +9,7 @@ from typing import Any
 
 from sgdsde.plots import embedded
 from sgdsde.report.diagram import diagram_of
+from sgdsde.report.papers import authors_short
 from sgdsde.report.record import file_name
 from sgdsde.zone import number
 
@@ -16,6 +17,8 @@ from sgdsde.zone import number
 VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "control failed": "!", "not run": "–"}
 
 
+#: the claim that measures the instrument itself
+CALIBRATION = "V1"
 #: the file name of the figure at the top
 MAIN = "main"
 
@@ -37,6 +40,7 @@ def render(record: Mapping[str, Any], figures: Mapping[str, Figure], *, caption:
         loader=PackageLoader("sgdsde.report", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
+    environment.filters["short"] = authors_short
     environment.filters["slug"] = lambda text: str(text).replace(" ", "-")
     drawn = {name: Markup(embedded(figure.svg, prefix=name, title=figure.title)) for name, figure in figures.items()}
     shown: dict[str, str] = {}  # a figure stands in the first card that reads it; the others point there
@@ -53,6 +57,8 @@ def render(record: Mapping[str, Any], figures: Mapping[str, Figure], *, caption:
         record=record,
         claims=claims,
         counts=counts,
+        verdicts={claim["id"]: claim["verdict"] for claim in claims},
+        calibration=next((claim for claim in claims if claim["id"] == CALIBRATION), None),
         symbols=VERDICTS,
         figures=drawn,
         caption=caption,

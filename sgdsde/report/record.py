@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 import sgdsde
-from sgdsde.claim import RowVerdict
+from sgdsde.claim import Claim, Outcome, Role, RowVerdict
 from sgdsde.ledger import SEED, Entry, Ledger
 from sgdsde.measurement import Finished, Measurement, measurement_seed
+from sgdsde.report.papers import papers_of
 from sgdsde.runs.identity import code_digest, git_state
 from sgdsde.types import Estimate
 
@@ -25,7 +26,8 @@ FORMAT = 1
 
 
 def record_of(ledger: Ledger) -> dict[str, Any]:
-    """Everything that was run, in the order of the catalogue."""
+    """Everything that was run, in the order of the catalogue, and what was not."""
+    claims = [_claim(entry, ledger) for entry in ledger.entries]
     return {
         "format": FORMAT,
         "profile": ledger.profile,
@@ -37,8 +39,23 @@ def record_of(ledger: Ledger) -> dict[str, Any]:
         "code": code_digest(),
         "commit": (git_state(Path(sgdsde.__file__).resolve().parents[1]) or {}).get("commit"),
         "environment": dict(ledger.environment),
-        "claims": [_claim(entry, ledger) for entry in ledger.entries],
+        "claims": claims,
+        "not_run": [{"id": claim["id"], "title": claim["title"], "why": claim["why"]} for claim in claims if claim["verdict"] == Outcome.NOT_RUN]
+        + [_left_out(claim, ledger.profile) for claim in ledger.left_out],
+        "papers": papers_of(claims),
+        "controls": controls_of(claims),
     }
+
+
+def controls_of(claims: list[dict[str, Any]]) -> dict[str, int]:
+    """How many rows had to fail, how many did."""
+    rows = [row for claim in claims for row in claim["rows"] if row["role"] == Role.CONTROL]
+    return {"rows": len(rows), "failed_as_they_must": sum(row["verdict"] == Outcome.SUPPORTED for row in rows)}
+
+
+def _left_out(claim: Claim, profile: str) -> dict[str, str]:
+    why = "not asked for" if profile in claim.scales else f"not in the profile {profile}; it runs in {', '.join(claim.scales)}"
+    return {"id": claim.id, "title": claim.title, "why": why}
 
 
 def command_of(ledger: Ledger, claim: str) -> str:

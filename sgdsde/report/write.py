@@ -1,16 +1,20 @@
-"""Writing a report: ``report.html``, ``report.json`` and ``figures/``."""
+"""Writing a report: ``report.html``, ``report.json``, ``claims.csv``, ``sources.bib`` and ``figures/``."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sgdsde.ledger import Ledger
 from sgdsde.plots import csv_of, panel_figure, save_figure, save_svg, svg_of
 from sgdsde.plots.panel import Panel
+from sgdsde.report.export import rows_csv
 from sgdsde.report.main_figure import CAPTION, main_panels
 from sgdsde.report.page import MAIN, Figure, render
+from sgdsde.report.papers import bibtex
 from sgdsde.report.record import file_name, record_of
 from sgdsde.types import InputError
 
@@ -36,7 +40,7 @@ def write_report(ledger: Ledger, directory: Path) -> Path:
     """Write everything; returns the page's path. Every figure is drawn once."""
     record = record_of(ledger)
     page = prepare(directory) / "report.html"
-    _replace(directory / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_data(record, directory)
     figures = {}
     for name, panels in figures_of(ledger).items():
         columns = 3 if len(panels) in (3, 5, 6, 9) else 2
@@ -51,12 +55,27 @@ def write_report(ledger: Ledger, directory: Path) -> Path:
     return page
 
 
+def write_again(record: Mapping[str, Any], figures: Mapping[str, Figure], directory: Path) -> Path:
+    """A stored record and its stored figures as a page; returns its path."""
+    page = prepare(directory) / "report.html"
+    write_data(record, directory)
+    _replace(page, render(record, figures, caption=CAPTION))
+    return page
+
+
 def write_tables(ledger: Ledger, directory: Path) -> None:
     """What is read again: ``report.json`` and the tables in ``figures/``, without page and pictures."""
     (prepare(directory) / "figures").mkdir(exist_ok=True)
     for name, panels in figures_of(ledger).items():
         _replace(directory / "figures" / f"{name}.csv", csv_of(panels))
-    _replace(directory / "report.json", json.dumps(record_of(ledger), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_data(record_of(ledger), directory)
+
+
+def write_data(record: Mapping[str, Any], directory: Path) -> None:
+    """A record as ``report.json``, its rows as ``claims.csv``, its sources as ``sources.bib``."""
+    _replace(directory / "claims.csv", rows_csv(record))
+    _replace(directory / "sources.bib", bibtex(record["papers"]))
+    _replace(directory / "report.json", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def figures_of(ledger: Ledger) -> dict[str, tuple[Panel, ...]]:
