@@ -22,13 +22,13 @@ ORDER = [
     "noise", "noises", "frozen_noise", "curvature",
     "sde", "sdes", "kernel", "kernels",
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
-    "forecast", "quasi_stationary", "exit_result", "exits",
+    "forecast", "outlook", "quasi_stationary", "exit_result", "exit_blocks", "exits",
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
     "local_control", "comparison", "compare", "order",
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
     "store", "training", "bounds",
     "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
-    "report", "listing", "terminal", "figures", "atlas_command", "cli", "__main__",
+    "terminal", "report", "listing", "figures", "atlas_command", "completion", "cli", "__main__",
 ]
 # fmt: on
 MOST_LINES = 300
