@@ -26,7 +26,7 @@ class ExitTimes:
         directions: the unit vector from its start to there, ``[P, dim]``; NaN where it did not leave.
         sides: the label of the face it left through (Interval: ±1, Box: ±coordinate, else 1), 0 where it did not leave, ``[P]``.
         status: EXITED, CENSORED, DIVERGED or OUT_OF_DOMAIN, ``[P]``.
-        horizon: until when paths were watched: what was asked for, rounded up to a tick.
+        horizon: until when paths were watched: what was asked for, rounded up to a tick, or where ``precision`` stopped the run.
         monitor: how they were watched; a number without its monitor means little.
     """
 

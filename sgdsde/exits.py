@@ -2,31 +2,40 @@
 
 τ = inf{t : outside} over the looks of the monitor. Blocks, streams and the loop are those of ``simulate``; a path that left is taken out of its
 block at once, so that the cost is the time that paths spend inside.
+
+With ``precision`` the whole run stops at one time for all paths: the first look at which enough of them have left. The next look is placed where memoryless
+exits would reach that number, at most at twice the time; it follows from the exits counted so far over all blocks, so that neither workers nor
+their order matter. A stop that depends on the past alone leaves the likelihood as it is: ``rate()`` = exits / total time watched stays the maximum-likelihood
+estimate. Stopped at the r-th exit it is too high by the factor r/(r − 1) on average (.3 % at ±10 %, where r = 402), its inverse, the mean, is unbiased, and the
+interval covers at least its level; looks that come a little late only add exits.
 """
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
 from tqdm import tqdm
 
-from sgdsde.ensemble import Start, StartPoints, begin, checked_block_size, run_jobs, start_points
+from sgdsde.ensemble import Start, StartPoints, checked_block_size, run_jobs, start_points
+from sgdsde.exit_blocks import Block, Job, Leg, block_of, run_leg, still
 from sgdsde.exit_result import ExitTimes
-from sgdsde.forecast import expected_exit, never_moves
+from sgdsde.forecast import never_moves
 from sgdsde.kernel import Kernel
-from sgdsde.loop import default_block_size, describe, one_thread, run_block
+from sgdsde.loop import default_block_size, describe
 from sgdsde.monitor import Monitor
 from sgdsde.monitors import as_monitor
+from sgdsde.outlook import outlook
 from sgdsde.power import exits_for_rate
 from sgdsde.region import Region
 from sgdsde.regions import as_region
 from sgdsde.rng import seed_sequence
 from sgdsde.types import InputError, Status, Tally, positive, warn
+
+_ADVICE = "Use a longer horizon, or sg.rare_exit_time for rare exits."
 
 
 def exit_times(
@@ -53,16 +62,17 @@ def exit_times(
         horizon: SDE time after which a path is censored; rounded up to a multiple of ``kernel.tick``.
         monitor: ``iterates`` (looks at t = kη; what SGD is compared by), ``bridge`` or ``shift`` (continuous watch of an SDE),
             ``shift outward`` (iterates predicted from a continuous watch); see :mod:`sgdsde.monitors`.
-        precision: stop before the horizon, once enough paths have left for ``rate()`` to be known within ± this fraction. Each block stops
-            at its share of the exits, so that results still depend on nothing outside the block.
+        precision: stop before the horizon, at the first look at which enough paths have left for ``rate()`` to be known within ± this fraction.
+            All paths are then watched up to that time, which is the result's ``horizon``.
         paths, seed, block_size, executor, progress: as in :func:`sgdsde.simulate`.
 
     Raises:
         InputError: a start outside the region, a monitor unfit for the kernel or region, wrong shapes, more exits wanted than paths.
         DomainError: the model is known not to exist for this problem before the run starts.
 
-    Where no path left, a warning tells the mean exit that an oracle expects, if one covers the problem. From a point where neither gradient nor
-    noise moves anything no path ever leaves: that is said at once.
+    Before the run a warning says so where theory expects that hardly a path will leave (:func:`sgdsde.outlook.outlook`, in a fraction of a second); after
+    it, where none left although nothing foretold it. From a point where neither gradient nor noise moves anything no path ever leaves: that is
+    said at once, and nothing is run.
     """
     region, monitor = as_region(region), as_monitor(monitor)
     start = start_points(kernel, theta0, paths)
@@ -77,98 +87,49 @@ def exit_times(
     recipe = {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel), "region": type(region).__name__, "precision": precision}
     if start.points is not None and never_moves(kernel, kernel.expand(start.points)):
         warn("No path will ever leave: gradient and noise both vanish at the start, which is the exact answer. All paths are censored; none was run.")
-        return _collect(kernel, start, monitor, last, [_still(kernel, start, last)], known, recipe)
+        motionless = still(kernel.expand(start.points), start.paths, steps=last, tick=kernel.tick)
+        return _collect(kernel, start, monitor, last, [motionless], known, recipe)
+    foreseen = outlook(kernel, start.probe[0], region, monitor, horizon=last * kernel.tick, paths=start.paths)
+    exits = math.inf if foreseen is None else start.paths * foreseen.share(last * kernel.tick)
+    if exits < 1:
+        warn(f"Hardly a path will leave within t = {last * kernel.tick:g}: {foreseen} Of {start.paths} paths {exits:.2g} are expected to leave. {_ADVICE}")
     jobs = [
-        _Job(clock, start.piece(a, b), region, monitor, last * per_tick, per_tick, kernel.tick, seed, index, b - a, _share(wanted, a, b, start.paths))
+        Job(clock, start.piece(a, b), region, monitor, per_tick, kernel.tick, seed, index, b - a, last * per_tick)
         for index, (a, b) in enumerate(start.cuts(size))
     ]
-    with tqdm(total=start.paths, unit="path", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
-        seen = _Running()
-        blocks = run_jobs(_run_job, jobs, executor, lambda job, block: (bar.set_postfix_str(seen.add(block), refresh=False), bar.update(job.paths)))
-    result = _collect(kernel, start, monitor, last, blocks, known, recipe)
-    if bool(result.censored.all()) and bool((result.status == int(Status.CENSORED)).any()):
-        warn(_nobody(kernel, start, region, monitor, result))
+    unit, hidden = "exit" if wanted else "path", None if progress is None else not progress
+    with tqdm(total=wanted or start.paths, unit=unit, unit_scale=True, leave=False, disable=hidden) as bar:
+        legs, last = _watch_until(jobs, last, per_tick, wanted, executor, _Running(bar, by_exits=wanted is not None))
+    result = _collect(kernel, start, monitor, last, [block_of(job, leg) for job, leg in zip(jobs, legs, strict=True)], known, recipe)
+    if exits >= 1 and bool(result.censored.all()) and bool((result.status == int(Status.CENSORED)).any()):
+        told = str(foreseen) if foreseen is not None else "No oracle covers this problem at a small cost."
+        warn(f"None of {start.paths} paths left within t = {result.horizon:g}. {told} {_ADVICE}")
     return result
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One block, with all it needs to run anywhere."""
-
-    clock: Kernel
-    start: Any
-    region: Region
-    monitor: Monitor
-    last: int
-    per_tick: int
-    tick: float
-    seed: int
-    block: int
-    paths: int
-    exits: int | None
-
-
-@dataclass(frozen=True)
-class _Block:
-    """What one block returns, a row per path."""
-
-    times: Tensor
-    steps: Tensor
-    states: Tensor
-    directions: Tensor
-    sides: Tensor
-    status: Tensor
-    tally: Tally
+def _watch_until(jobs: list[Job], last: int, per_tick: int, wanted: int | None, executor: Executor | None, running: _Running) -> tuple[list[Leg], int]:
+    """All blocks watched up to the same tick: ``last``, or the look at which ``wanted`` paths have left; and that tick."""
+    if wanted is None:
+        return run_jobs(run_leg, jobs, executor, running.block), last
+    look, paths = 1, sum(job.paths for job in jobs)
+    jobs = [replace(job, last=look * per_tick) for job in jobs]
+    while True:
+        legs = run_jobs(run_leg, jobs, executor, running.block)
+        exits, watched = sum(leg.exits for leg in legs), sum(leg.paused.live.numel() for leg in legs)
+        running.leg(exits)
+        if exits >= wanted or look == last or watched == 0:
+            return legs, look
+        look = min(_next_look(look, exits, wanted, paths), last)
+        jobs = [job.onward(leg, look * per_tick) for job, leg in zip(jobs, legs, strict=True)]
 
 
-class _Watch:
-    """The monitor at work on one block: it keeps what is known better than "at the end of the move", and counts exits."""
-
-    def __init__(self, job: _Job, theta: Tensor) -> None:
-        self.job, self.exits = job, 0
-        self.when = torch.ones(theta.shape[0], dtype=torch.float64, device=theta.device)
-        self.side = torch.zeros(theta.shape[0], dtype=torch.long, device=theta.device)
-        self.where: Tensor | None = None
-
-    def __call__(self, before: Tensor, after: Tensor, live: Tensor, k: int, generator: Generator) -> Tensor | None:
-        job = self.job
-        sight = job.monitor.look(job.clock, job.region, before, after, generator)
-        left, gone = sight.left, live[sight.left]
-        if sight.side is not None:
-            self.side[gone] = sight.side
-        if sight.when is not None:
-            self.when[gone] = sight.when.to(torch.float64)
-        if sight.where is not None:
-            self.where = torch.full_like(after[:1], torch.nan).repeat(self.when.shape[0], 1) if self.where is None else self.where
-            self.where[gone] = sight.where
-        if job.exits is None:
-            return left
-        self.exits += int(torch.isfinite(after[left]).all(1).sum())  # a broken path is no exit: the loop will say so
-        return torch.where(left, int(Status.EXITED), int(Status.CENSORED) if self.exits >= job.exits else 0)
+def _next_look(look: int, exits: int, wanted: int, paths: int) -> int:
+    """Where memoryless exits would reach ``wanted``: t·log(1 − wanted/paths)/log(1 − exits/paths), but at most at 2t."""
+    factor = math.log1p(-wanted / paths) / math.log1p(-exits / paths) if exits > 0 and wanted < paths else 2.0
+    return max(look + 1, math.ceil(look * min(factor, 2.0)))
 
 
-def _run_job(job: _Job) -> _Block:
-    theta, generator = begin(job.clock, job.start, job.paths, seed=job.seed, purpose="exit_times", block=job.block)
-    outside = ~job.region.inside(theta)
-    if bool(outside.any()):
-        raise InputError(f"The sampler drew {int(outside.sum())} of {job.paths} start points outside the region; it must draw inside.")
-    watch = _Watch(job, theta)
-    with one_thread(), torch.no_grad():
-        states, status, moves, tally = run_block(job.clock, theta, generator, visits=(), visit=lambda k, full: None, watch=watch, last=job.last)
-    status = torch.where(status == int(Status.OK), int(Status.CENSORED), status).to(torch.int8)
-    exited = status == int(Status.EXITED)
-    if watch.where is not None:
-        states = torch.where((exited & torch.isfinite(watch.where).all(1))[:, None], watch.where, states)
-    sides = torch.where(exited, torch.where(watch.side != 0, watch.side, job.region.side(states)), 0)
-    arrow = torch.where(exited[:, None], states - theta, torch.nan)
-    directions = arrow / arrow.norm(dim=1, keepdim=True)
-    fraction = torch.where(exited, watch.when, 1.0)
-    times = (moves.to(torch.float64) - 1 + fraction) * (job.tick / job.per_tick)
-    steps = (moves + job.per_tick - 1) // job.per_tick
-    return _Block(times, steps, states, directions, sides, status, tally)
-
-
-def _collect(kernel: Kernel, start: StartPoints, monitor: Monitor, last: int, blocks: list[_Block], tally: Tally, recipe: dict[str, Any]) -> ExitTimes:
+def _collect(kernel: Kernel, start: StartPoints, monitor: Monitor, last: int, blocks: list[Block], tally: Tally, recipe: dict[str, Any]) -> ExitTimes:
     for block in blocks:
         tally.merge(block.tally)
     status = torch.cat([block.status for block in blocks])
@@ -188,27 +149,27 @@ def _collect(kernel: Kernel, start: StartPoints, monitor: Monitor, last: int, bl
     )
 
 
-def _still(kernel: Kernel, start: StartPoints, last: int) -> _Block:
-    """All paths where they started, censored."""
-    assert start.points is not None
-    theta = kernel.expand(start.points.expand(start.paths, -1)).clone()
-    ones = torch.ones(start.paths, dtype=torch.long, device=theta.device)
-    times = torch.full((start.paths,), last * kernel.tick, dtype=torch.float64, device=theta.device)
-    status = (ones * int(Status.CENSORED)).to(torch.int8)
-    return _Block(times, ones * last, theta, torch.full_like(theta, torch.nan), ones * 0, status, Tally())
-
-
 class _Running:
-    """The running estimate that the progress bar shows."""
+    """The progress bar and the running estimate that it shows."""
 
-    def __init__(self) -> None:
-        self.paths, self.exits, self.time = 0, 0, 0.0
+    def __init__(self, bar: Any, *, by_exits: bool) -> None:
+        self.bar, self.by_exits = bar, by_exits
+        self.blocks: dict[int, tuple[int, int, float]] = {}
 
-    def add(self, block: _Block) -> str:
-        """The line after one more block."""
-        exited = block.status == int(Status.EXITED)
-        self.paths, self.exits, self.time = self.paths + len(block.status), self.exits + int(exited.sum()), self.time + float(block.times.sum())
-        return f"{self.exits} of {self.paths} left, total time / exits {self.time / self.exits:.4g}" if self.exits else f"0 of {self.paths} left"
+    def block(self, job: Job, leg: Leg) -> None:
+        """A block has reached the end of its leg."""
+        ticks = leg.paused.status_tick.to(torch.float64).sum().item()
+        self.blocks[job.block] = (job.paths, leg.exits, ticks * job.tick / job.per_tick)
+        paths, exits, time = (sum(column) for column in zip(*self.blocks.values(), strict=True))
+        estimate = f", total time / exits {time / exits:.4g}" if exits else ""
+        self.bar.set_postfix_str(f"{exits} of {paths} left{estimate}", refresh=False)
+        if not self.by_exits:
+            self.bar.update(job.paths)
+
+    def leg(self, exits: int) -> None:
+        """All blocks have."""
+        if self.by_exits:
+            self.bar.update(min(exits, self.bar.total) - self.bar.n)
 
 
 def _refuse_start(kernel: Kernel, region: Region, start: StartPoints) -> None:
@@ -237,14 +198,3 @@ def _exits_wanted(precision: float | None, paths: int) -> int | None:
     if wanted > paths:
         raise InputError(f"precision = {precision} takes {wanted:,} exits and there are {paths:,} paths; use more paths or a coarser precision.")
     return wanted
-
-
-def _share(wanted: int | None, first: int, last: int, paths: int) -> int | None:
-    return None if wanted is None else math.ceil(wanted * (last - first) / paths)
-
-
-def _nobody(kernel: Kernel, start: StartPoints, region: Region, monitor: Monitor, result: ExitTimes) -> str:
-    """The warning where no path left, with what theory expects."""
-    expected = expected_exit(kernel, start.probe, region, monitor=monitor)
-    said = str(expected) if expected else "No oracle covers this problem."
-    return f"None of {start.paths} paths left within t = {result.horizon:g}. {said} Use a longer horizon, or sg.rare_exit_time for rare exits."

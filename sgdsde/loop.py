@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -54,27 +55,58 @@ def ticks(kernel: Kernel, time: float, name: str) -> int:
     return count
 
 
+@dataclass
+class Paused:
+    """A block between two calls of :func:`run_block`, in tensors that travel to workers; with its stream's state it goes on as if it had never stopped."""
+
+    state: State
+    live: Tensor
+    full: Tensor
+    status: Tensor
+    status_tick: Tensor
+    k: int
+
+    @staticmethod
+    def at_start(kernel: Kernel, theta: Tensor, generator: torch.Generator) -> Paused:
+        """Before the first tick; a kernel with a memory draws from the stream here."""
+        count, device = theta.shape[0], theta.device
+        status, status_tick = torch.zeros(count, dtype=torch.int8, device=device), torch.zeros(count, dtype=torch.long, device=device)
+        full = theta.clone()
+        return Paused(kernel.init(theta, generator), torch.arange(count, device=device), full, status, status_tick, 0)
+
+    def wake(self, kernel: Kernel) -> None:
+        """The kernel may have run other blocks since: what it remembers of them is forgotten, with numbers from no one's stream."""
+        kernel.init(self.state.theta, torch.Generator(device=self.full.device))
+
+
 def run_block(
-    kernel: Kernel, theta: Tensor, generator: torch.Generator, *, visits: Sequence[int], visit: Callable[[int, Tensor], None], watch: Watch | None, last: int
+    kernel: Kernel,
+    theta: Tensor,
+    generator: torch.Generator,
+    *,
+    visits: Sequence[int],
+    visit: Callable[[int, Tensor], None],
+    watch: Watch | None,
+    last: int,
+    paused: Paused | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tally]:
     """Advance one block to tick ``last``: the heart of the package, used by ``simulate`` and ``exit_times``.
 
     ``visit(k, full)`` sees all paths of the block at each tick of ``visits``. ``watch(before, after, live, k, generator)`` sees the live paths at
     every tick, with their places ``live`` in the block, and says which are finished: EXITED (or True) or CENSORED. A path that failed in the
-    same tick has failed. Returns the final points, the status, its tick, and the models' tally.
+    same tick has failed. Returns the final points, the status, its tick, and the models' tally (of this call).
+
+    With ``paused`` the block goes on from there, and ``paused`` holds its new place afterwards.
     """
-    full = theta.clone()
-    count = theta.shape[0]
-    status = torch.zeros(count, dtype=torch.int8, device=theta.device)
-    status_tick = torch.full((count,), last, dtype=torch.long, device=theta.device)
-    live = torch.arange(count, device=theta.device)
-    state = kernel.init(theta, generator)
+    place = Paused.at_start(kernel, theta, generator) if paused is None else paused
+    full, status, status_tick, live, state = place.full, place.status, place.status_tick, place.live, place.state
+    status_tick[live] = last
     due = sorted(set(visits))
     if due and due[0] == 0:
         visit(0, full)
         due = due[1:]
     with tallying() as tally:
-        k, careful = 0, 0
+        k, careful = place.k, 0
         while k < last and live.numel():
             before = state.theta
             target = (due[0] if due else last) if kernel.leaps and watch is None and k >= careful else k + 1
@@ -103,6 +135,7 @@ def run_block(
         for k in due:
             visit(k, full)
         full[live] = state.theta
+    place.state, place.live, place.k = state, live, last
     return full, status, status_tick, tally
 
 

@@ -1,4 +1,4 @@
-"""Two walls and a Brownian bridge between: series against the spectral form, exit laws at steps as long as the strip is wide, mutants that take walls one by one."""
+"""Two walls and a Brownian bridge: series against the spectral form, exit laws at steps as long as the strip is wide, mutants that take walls one by one."""
 
 from __future__ import annotations
 

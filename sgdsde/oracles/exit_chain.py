@@ -96,6 +96,8 @@ def gaussian_chain_exit(transition: Transition, tick: float, start: float, inter
     low, high = finite_ends(lambda a, b: solve(a, b, _ORDERS[0]).start(), start, interval, least=least, tolerance=tolerance, what=what)
     coarse, chain = solve(low, high, _ORDERS[0]).start()[0], solve(low, high, _ORDERS[1])
     mean, below, above = chain.start()
+    if math.isinf(mean) or math.isinf(coarse):
+        raise OracleRefusal(f"{what}: the mean exit is beyond 1e300 steps. Its exponent: sg.oracles.sgd_exponent, sde_exponent or linear_exponent.")
     error = abs(coarse / mean - 1)
     if not error <= tolerance:
         raise OracleRefusal(

@@ -89,6 +89,30 @@ def linear_exponent(process: SDE | tuple[Noise, float], region: Region) -> float
     raise InputError(f"linear_exponent knows HalfSpace, Box, Interval and Ball; got {type(region).__name__}.")
 
 
+def relaxation_time(process: SDE | tuple[Noise, float]) -> float:
+    """The SDE time in which a linear process forgets its start: 1/min Re λ of the drift −λ, or −η/log of the slowest mode's |1 − ηλ| for (noise, eta).
+
+    Raises:
+        DomainError: the process is not linear, or not stable.
+    """
+    if isinstance(process, SDE):
+        affine = process.affine()
+        if affine is None:
+            raise DomainError(f"{type(process).__name__} is not linear here.")
+        slowest = -float(np.linalg.eigvals(affine[0].numpy()).real.max())
+    else:
+        noise, eta = process
+        if not noise.objective.facts.constant_hessian:
+            raise DomainError("The objective is not quadratic.")
+        field, d = sgd_field(noise, eta), noise.objective.dim
+        A = (field(np.eye(d))[0] - field(np.zeros((1, d)))[0]).T
+        size = float(np.abs(np.linalg.eigvals(np.eye(d) + eta * A)).max())
+        slowest = -math.log(size) / eta if size > 0 else math.inf
+    if not slowest > 0:
+        raise DomainError("The drift is not stable; it forgets nothing.")
+    return max(1 / slowest, 1e-300)
+
+
 def _faces(region: Bordered, point: torch.Tensor, V: np.ndarray) -> float:
     """Flat faces at distance h with normal n: min h²/(2nᵀVn)."""
     h, n = region.distances(point)[0].numpy(), region.normals(point)[0].numpy()

@@ -23,8 +23,14 @@ _STEPS = 20_000
 def absorption(P: Float[Array, "N N"], exits: Float[Array, "N S"]) -> Float[Array, "N 1+S"]:
     """Mean number of steps to absorption (first column) and the probability of each exit, from every state.
 
-    P ≥ 0 off the diagonal (the diagonal is not read), ``exits`` ≥ 0: the probability of leaving by each side in one step.
+    P ≥ 0 off the diagonal (the diagonal is not read), ``exits`` ≥ 0: the probability of leaving by each side in one step. Means beyond 1e308 come out infinite
+    or NaN.
     """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _eliminate(P, exits)
+
+
+def _eliminate(P: Float[Array, "N N"], exits: Float[Array, "N S"]) -> Float[Array, "N 1+S"]:
     A, E = P.copy(), exits.sum(1)
     T = np.column_stack([np.ones(len(A)), exits])
     pivots = np.empty(len(A))
@@ -80,7 +86,9 @@ class KilledChain:
 
     def start(self) -> tuple[float, float, float]:
         """Mean steps, P(low), P(high) from the start point."""
-        u = self.solution
+        u = np.nan_to_num(self.solution, nan=np.inf, posinf=np.inf)
+        if not np.isfinite(u[:, 0]).all():
+            return float("inf"), float("nan"), float("nan")
         return float(1 + self.first @ u[:, 0]), float(self.first_exits[0] + self.first @ u[:, 1]), float(self.first_exits[1] + self.first @ u[:, 2])
 
     def survival(self, times: Float[Array, " T"]) -> Float[Array, " T"]:
