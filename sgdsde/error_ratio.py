@@ -37,9 +37,10 @@ class Errors:
         paths, m = samples.shape
         return Errors(samples.mean(0), np.cov(samples, rowvar=False).reshape(m, m) / paths, paths, np.zeros(m))
 
-    def plus(self, other: Errors, factor: float, slack: float) -> Errors:
-        """Corrected by ``factor`` times independent errors ``other``, of which a share ``slack`` stays in doubt."""
-        return Errors(self.value + factor * other.value, self.covariance + factor**2 * other.covariance, self.n, self.slack + slack * np.abs(other.value))
+    def doubted(self, change: Errors, factor: float) -> Errors:
+        """With slack from a check of the integrator: ``factor`` times the part of each change under a finer step that its own error does not explain."""
+        seen = np.maximum(np.abs(change.value) - np.sqrt(np.diag(change.covariance)), 0.0)
+        return Errors(self.value, self.covariance, self.n, self.slack + factor * seen)
 
     def minus_common(self, value: float, stderr: float) -> Errors:
         """Against another reference: one independent quantity taken off all of them."""

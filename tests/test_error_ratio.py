@@ -54,14 +54,14 @@ def test_pairing_decides_where_separate_intervals_do_not() -> None:
     assert errors.ratio(0, 2).high < 1
 
 
-def test_slack_and_corrections_move_the_interval() -> None:
+def test_slack_widens_and_a_common_reference_correlates() -> None:
     samples = np.random.default_rng(1).normal([1.0, 4.0], 1.0, (500, 2))
     plain, doubted = Errors.of(samples), Errors(Errors.of(samples).value, Errors.of(samples).covariance, 500, np.array([0.2, 0.4]))
     assert doubted.ratio(0, 1).high > plain.ratio(0, 1).high
-    moved = plain.plus(Errors.of(samples), 2.0, 0.5)
-    assert moved.value == pytest.approx(3 * plain.value)
-    assert moved.covariance == pytest.approx(5 * plain.covariance)
-    assert moved.slack == pytest.approx(0.5 * np.abs(plain.value))
+    checked = plain.doubted(Errors.of(samples), 2.0)
+    assert checked.value == pytest.approx(plain.value)
+    assert checked.slack == pytest.approx(2 * (np.abs(plain.value) - np.sqrt(np.diag(plain.covariance))))
+    assert plain.doubted(Errors.of(samples - samples.mean(0)), 2.0).slack == pytest.approx(0.0)
     other = plain.minus_common(1.0, 0.3)
     assert other.covariance[0, 1] == pytest.approx(plain.covariance[0, 1] + 0.09)
 
