@@ -34,7 +34,9 @@ class Kernel(ABC):
     tick: float
     #: the loop may ask for several ticks in one call of ``leap`` (a library that wants whole intervals)
     leaps: bool = False
-    #: ticks after which the law of ``advance`` repeats: 1 where it does not depend on k
+    #: increments that are right in their moments only: expectations may be taken, exits and bridges may not
+    weak: bool = False
+    #: ticks after which the law of ``advance`` repeats: 1 where it does not depend on k, 0 where it never repeats (a learning-rate schedule)
     period: int = 1
 
     def init(self, theta: Points, generator: torch.Generator) -> State:

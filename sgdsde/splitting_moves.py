@@ -20,6 +20,7 @@ from sgdsde.kernels.integrator import Integrator
 from sgdsde.kernels.sgd import SGD
 from sgdsde.noise import GaussianNoise
 from sgdsde.rng import normals
+from sgdsde.types import InputError
 
 Score = Callable[[Tensor], Tensor]
 
@@ -55,6 +56,8 @@ class WholeTicks(Clock):
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
+        if kernel.period < 1:
+            raise InputError(f"The law of a step of {type(kernel).__name__} never repeats (a schedule), so there is no rate of exits to find.")
         self.period = kernel.period
         self.divisible = isinstance(kernel, SGD) and isinstance(kernel.noise, GaussianNoise)
 

@@ -13,6 +13,9 @@ from torch import Generator, Tensor
 
 from sgdsde.calculus import weighted_grad
 from sgdsde.kernel import Kernel, State
+from sgdsde.kernels.optimizer_sgd import described
+from sgdsde.kernels.schedule import Constant, Schedule, StepDecay
+from sgdsde.kernels.update import HeavyBall, Plain, Update
 from sgdsde.noises.minibatch import checked_batch_size
 from sgdsde.objective import Objective
 from sgdsde.objectives.least_squares import LeastSquares
@@ -21,19 +24,22 @@ from sgdsde.types import Conventions, positive
 
 
 class ShuffledSGD(Kernel):
-    """θ⁺ = θ − η∇(1/B)Σ_{i∈batch}ℓᵢ over epoch-wise permutations, one permutation a path.
+    """θ⁺ = θ − η∇(1/B)Σ_{i∈batch}ℓᵢ over epoch-wise permutations, one permutation a path; ``update`` and ``schedule`` as in :class:`OptimizerSGD`.
 
     Raises:
         InputError: η ≤ 0, or ``batch_size`` is no integer in 1…n.
     """
 
-    def __init__(self, objective: Objective, batch_size: int, eta: float) -> None:
+    def __init__(self, objective: Objective, batch_size: int, eta: float, *, update: Update | None = None, schedule: Schedule | None = None) -> None:
         self.objective = objective
         self.batch_size = checked_batch_size(objective, batch_size, largest=objective.n)
         self.eta = positive(eta, "eta")
         self.tick = self.eta
         self.dim = objective.dim
-        self.period = self.epoch = objective.n // self.batch_size
+        self.update = Plain() if update is None else update
+        self.schedule = Constant() if schedule is None else schedule
+        self.epoch = objective.n // self.batch_size
+        self.period = self.epoch if isinstance(self.schedule, Constant) else 0
 
     @property
     def width(self) -> int:
@@ -41,20 +47,25 @@ class ShuffledSGD(Kernel):
 
     @classmethod
     def examples(cls) -> list[Self]:
-        """Batches that divide the data and batches that do not."""
-        return [cls(LeastSquares.examples()[0], 2, 0.1), cls(LogisticRegression.examples()[1], 3, 0.2)]
+        """Batches that divide the data and batches that do not; momentum with a schedule."""
+        squares, logistic = LeastSquares.examples()[0], LogisticRegression.examples()[1]
+        return [cls(squares, 2, 0.1), cls(logistic, 3, 0.2), cls(squares, 2, 0.1, update=HeavyBall(0.7), schedule=StepDecay(5, 0.5))]
 
     def init(self, theta: Tensor, generator: Generator) -> State:
-        return State(theta, (torch.zeros(theta.shape[0], self.objective.n, dtype=torch.long, device=theta.device),))
+        order = torch.zeros(theta.shape[0], self.objective.n, dtype=torch.long, device=theta.device)
+        return State(theta, (order, *self.update.start(theta)))
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
-        (order,) = state.memory
+        order, *memory = state.memory
         position = k % self.epoch
         if position == 0:
             keys = torch.rand(order.shape, generator=generator, device=order.device)
             order = keys.argsort(1)  # [paths, n]
         batch = order[:, position * self.batch_size : (position + 1) * self.batch_size]
-        return State(state.theta - self.eta * weighted_grad(self.objective, state.theta, None, batch), (order,))
+        g = weighted_grad(self.objective, state.theta, None, batch)
+        theta, memory_after = self.update.apply(state.theta, tuple(memory), g, self.eta * self.schedule.factor(k))
+        return State(theta, (order, *memory_after))
 
     def conventions(self) -> Conventions:
-        return Conventions(eta=self.eta, batch_size=self.batch_size, n=self.objective.n, sampling="epoch shuffling")
+        sampling = described("epoch shuffling", self.update, self.schedule)
+        return Conventions(eta=self.eta, batch_size=self.batch_size, n=self.objective.n, sampling=sampling)

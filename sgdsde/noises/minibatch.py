@@ -34,10 +34,12 @@ class Minibatch(Noise):
         squares, logistic = LeastSquares.examples()[0], LogisticRegression.examples()[1]
         return [cls(squares, 1), cls(squares, 4), cls(logistic, 3)]
 
+    def batches(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        """The samples of one step of each path, ``[P, B]``."""
+        return torch.randint(self.objective.n, (theta.shape[0], self.batch_size), generator=generator, device=theta.device)
+
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
-        shape = (theta.shape[0], self.batch_size)
-        batch = torch.randint(self.objective.n, shape, generator=generator, device=theta.device)  # [paths, batch]
-        return weighted_grad(self.objective, theta, None, batch)
+        return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
 
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
         weights = (z - z.mean(1, keepdim=True)) / (self.objective.n * self.batch_size) ** 0.5  # [paths, n]

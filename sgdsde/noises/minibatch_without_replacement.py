@@ -37,10 +37,13 @@ class MinibatchWithoutReplacement(Noise):
         squares, logistic = LeastSquares.examples()[0], LogisticRegression.examples()[1]
         return [cls(squares, 1), cls(squares, 4), cls(logistic, 3), cls(squares, squares.n)]
 
-    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+    def batches(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        """The samples of one step of each path, ``[P, B]``, all different."""
         keys = torch.rand(theta.shape[0], self.objective.n, generator=generator, device=theta.device)  # [paths, n]
-        batch = keys.topk(self.batch_size, dim=1, sorted=False).indices  # [paths, batch]
-        return weighted_grad(self.objective, theta, None, batch)
+        return keys.topk(self.batch_size, dim=1, sorted=False).indices
+
+    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
 
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
         scale = (self._factor / (self.objective.n * self.batch_size)) ** 0.5

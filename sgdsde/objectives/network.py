@@ -129,6 +129,10 @@ class Network(Objective):
         x = self.inputs.at(theta) if inputs is None else inputs.to(self.inputs.at(theta))
         return self.method.outputs(theta, x)
 
+    def grad_with_targets(self, theta: Float[Tensor, "paths dim"], batch: Tensor, targets: Tensor) -> Float[Tensor, "paths dim"]:
+        """∇(1/B)Σ_{i∈batch} loss(outputᵢ, targetᵢ) with targets ``[P, B, …]`` of the caller's (labels drawn anew), batch ``[P, B]``."""
+        return self.method.weighted_grad(theta.detach(), None, batch, targets)
+
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
         return self.method.sample_loss(theta, batch)
 

@@ -51,9 +51,11 @@ class Batched:
         samples = self._samples(theta, batch)
         return self.loss.value(self._forward(theta, samples.x), samples.y)
 
-    def weighted_grad(self, theta: Tensor, weights: Tensor | None, batch: Tensor | None) -> Tensor:
-        """∇Σᵢwᵢℓᵢ ``[P, dim]``; weights None: the mean."""
+    def weighted_grad(self, theta: Tensor, weights: Tensor | None, batch: Tensor | None, targets: Tensor | None = None) -> Tensor:
+        """∇Σᵢwᵢℓᵢ ``[P, dim]``; weights None: the mean; ``targets`` ``[P, B, …]`` in the place of the samples' own."""
         samples = self._samples(theta, batch)
+        if targets is not None:
+            samples = _Samples(samples.x.expand(theta.shape[0], -1, -1), targets)
         pieces = []
         for part in self._pieces(theta, samples):
             point, some = theta[part], samples.of(part)

@@ -56,9 +56,12 @@ class Vmapped:
         """What each network answers on inputs ``[B, …]``: ``[P, B, …]``; differentiable."""
         return vmap(self._forward, in_dims=(0, None))(self._unflatten(theta), x)
 
-    def sample_loss(self, theta: Tensor, batch: Tensor | None) -> Tensor:
-        """ℓᵢ ``[P, B]``; differentiable."""
+    def sample_loss(self, theta: Tensor, batch: Tensor | None, targets: Tensor | None = None) -> Tensor:
+        """ℓᵢ ``[P, B]``; differentiable; ``targets`` ``[P, B, …]`` in the place of the samples' own."""
         parameters = self._unflatten(theta)
+        if targets is not None:
+            x = self.inputs.rows(theta, batch)
+            return vmap(self._losses, in_dims=(0, None if batch is None else 0, 0))(parameters, x, targets)
         if batch is None:
             return vmap(self._losses, in_dims=(0, None, None))(parameters, self.inputs.at(theta), self.targets.at(theta))
         if batch.shape[0] == 1 or batch.stride(0) == 0:  # one batch for all paths: its samples are fetched once
@@ -66,15 +69,15 @@ class Vmapped:
             return vmap(self._losses, in_dims=(0, None, None))(parameters, x, y)
         return vmap(self._losses)(parameters, self.inputs.rows(theta, batch), self.targets.rows(theta, batch))
 
-    def weighted_grad(self, theta: Tensor, weights: Tensor | None, batch: Tensor | None) -> Tensor:
-        """∇Σᵢwᵢℓᵢ ``[P, dim]``; weights None: the mean."""
+    def weighted_grad(self, theta: Tensor, weights: Tensor | None, batch: Tensor | None, targets: Tensor | None = None) -> Tensor:
+        """∇Σᵢwᵢℓᵢ ``[P, dim]``; weights None: the mean; ``targets`` ``[P, B, …]`` in the place of the samples' own."""
         count = self.inputs.shape[0] if batch is None else batch.shape[1]
         result = torch.zeros_like(theta)
         for piece in self.pieces(theta, count):
             with torch.enable_grad():
                 point = theta[piece.replicas].detach().requires_grad_(True)
-                losses = self.sample_loss(point, self._cut(piece, batch, theta))
                 cut = (piece.replicas, piece.samples or slice(None))
+                losses = self.sample_loss(point, self._cut(piece, batch, theta), None if targets is None else targets[cut])
                 total = losses.sum() / count if weights is None else (losses * weights[cut]).sum()
                 result[piece.replicas] += torch.autograd.grad(total, point)[0]
         return result

@@ -1,0 +1,95 @@
+"""Learning-rate schedules: η_k = η·s(k) with s a function of the iterate's number k = 0, 1, …
+
+Time stays that of the base step size: iterate k is at t = kη, whatever η_k was. (∫s gives another clock; with it a schedule becomes a time-dependent SDE.)
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from sgdsde.types import InputError
+
+
+class Schedule(ABC):
+    """The factor s(k) of the base step size."""
+
+    @abstractmethod
+    def factor(self, k: int) -> float:
+        """s(k) of the step from iterate k to k + 1."""
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """s = 1."""
+
+    def factor(self, k: int) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """s = decay^⌊k/every⌋.
+
+    Raises:
+        InputError: ``every`` < 1 or decay outside (0, 1].
+    """
+
+    every: int
+    decay: float
+
+    def __post_init__(self) -> None:
+        _whole(self.every, "every")
+        _share(self.decay, "decay")
+
+    def factor(self, k: int) -> float:
+        return self.decay ** (k // self.every)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """s = floor + (1 − floor)(1 + cos(πk/steps))/2 for k ≤ steps, then ``floor``.
+
+    Raises:
+        InputError: ``steps`` < 1 or floor outside [0, 1].
+    """
+
+    steps: int
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _whole(self.steps, "steps")
+        if not 0 <= self.floor <= 1:
+            raise InputError(f"floor = {self.floor}; wanted a number in [0, 1].")
+
+    def factor(self, k: int) -> float:
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * min(k, self.steps) / self.steps)) / 2
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """s = (k + 1)/steps for the first ``steps`` iterates, then ``after`` from its own beginning.
+
+    Raises:
+        InputError: ``steps`` < 1.
+    """
+
+    steps: int
+    after: Schedule = Constant()
+
+    def __post_init__(self) -> None:
+        _whole(self.steps, "steps")
+
+    def factor(self, k: int) -> float:
+        return (k + 1) / self.steps if k < self.steps else self.after.factor(k - self.steps)
+
+
+def _whole(value: int, name: str) -> None:
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise InputError(f"{name} = {value!r}; wanted an integer ≥ 1.")
+
+
+def _share(value: float, name: str) -> None:
+    if not 0 < value <= 1:
+        raise InputError(f"{name} = {value}; wanted a number in (0, 1].")

@@ -1,0 +1,79 @@
+"""What an optimiser makes of a stochastic gradient: plain, heavy ball, Nesterov, in the conventions of ``torch.optim.SGD`` without dampening.
+
+Heavy ball: v⁺ = βv + ĝ, θ⁺ = θ − ηv⁺. Nesterov: v⁺ = βv + ĝ, θ⁺ = θ − η(ĝ + βv⁺). v starts at 0. With constant η the heavy ball's stationary noise is that
+of SGD with the step size η/(1 − β), to leading order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sgdsde.types import InputError
+
+
+class Update(ABC):
+    """An update with its memory, tensors with a leading axis of paths."""
+
+    def start(self, theta: Tensor) -> tuple[Tensor, ...]:
+        """The memory at the start points."""
+        return (torch.zeros_like(theta),)
+
+    @abstractmethod
+    def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(θ⁺, memory⁺) from the stochastic gradient g at θ."""
+
+
+@dataclass(frozen=True)
+class Plain(Update):
+    """θ⁺ = θ − ηĝ; its memory is empty."""
+
+    def start(self, theta: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+    def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return theta - eta * g, memory
+
+
+@dataclass(frozen=True)
+class HeavyBall(Update):
+    """v⁺ = βv + ĝ, θ⁺ = θ − ηv⁺.
+
+    Raises:
+        InputError: β outside [0, 1).
+    """
+
+    momentum: float
+
+    def __post_init__(self) -> None:
+        _refuse(self.momentum)
+
+    def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+        velocity = torch.add(g, memory[0], alpha=self.momentum)
+        return theta - eta * velocity, (velocity,)
+
+
+@dataclass(frozen=True)
+class Nesterov(Update):
+    """v⁺ = βv + ĝ, θ⁺ = θ − η(ĝ + βv⁺).
+
+    Raises:
+        InputError: β outside [0, 1).
+    """
+
+    momentum: float
+
+    def __post_init__(self) -> None:
+        _refuse(self.momentum)
+
+    def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+        velocity = torch.add(g, memory[0], alpha=self.momentum)
+        return theta - eta * torch.add(g, velocity, alpha=self.momentum), (velocity,)
+
+
+def _refuse(momentum: float) -> None:
+    if not 0 <= momentum < 1:
+        raise InputError(f"momentum = {momentum}; wanted a number in [0, 1).")
