@@ -147,7 +147,8 @@ class Chain:
 def chain_of(module: nn.Module, input_shape: Sequence[int]) -> Chain | None:
     """The module as a chain of linear layers on samples of ``input_shape``, or None where it is none.
 
-    None for: any other type of part, hooks, tied or frozen parameters, parameters of several dtypes, activations twice in a row or before the first layer.
+    None for: any other type of part, hooks, tied or frozen parameters, parameters of several dtypes, empty layers,
+    activations twice in a row or before the first layer.
     """
     parts = list(_parts(module))
     flattens = bool(parts) and type(parts[0]) is nn.Flatten and parts[0].start_dim == 1 and parts[0].end_dim == -1
@@ -162,6 +163,8 @@ def chain_of(module: nn.Module, input_shape: Sequence[int]) -> Chain | None:
     parameters = [part for linear, _ in found for part in linear.parameters()]
     named = list(module.named_parameters())
     if not found or [id(part) for part in parameters] != [id(part) for _, part in named] or not all(part.requires_grad for part in parameters):
+        return None
+    if not all(linear.in_features and linear.out_features for linear, _ in found):  # empty layers
         return None
     if _hooked(module) or len({part.dtype for part in parameters}) > 1 or (not flattens and len(input_shape) != 1):
         return None
