@@ -1,76 +1,108 @@
-"""Extreme eigenpairs with residual bounds: dense below about 3,000 dimensions, else ARPACK's restarted Lanczos (scipy).
+"""Extreme eigenpairs with residual bounds: dense below about 3,000 dimensions, else thick-restart Lanczos.
 
-For a symmetric A and a unit vector v with Av = λv + r there is an eigenvalue within ‖r‖ of λ. ARPACK keeps its basis orthogonal and finds each
-eigenvalue as often as it occurs; the orthogonality of what is returned is measured all the same, so a ghost would be seen.
+For a symmetric A and a unit vector v with Av = λv + r there is an eigenvalue within ‖r‖ of λ. The residuals of what is returned are measured by k products of
+their own, and so is its orthogonality: what could be a ghost is refused, not returned.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-import scipy.sparse.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.curvature.operator import DENSE_DIM, Operator
-from sgdsde.types import InputError, suggest
+from sgdsde.curvature.thick_restart import most_wanted, thick_restart
+from sgdsde.objectives.memory import require
+from sgdsde.types import InputError, OracleRefusal, suggest, warn
 
-ENDS = {"largest": "LA", "smallest": "SA", "both": "BE", "magnitude": "LM"}
+ENDS = ("largest", "smallest", "both", "magnitude")
 
 
 @dataclass(frozen=True)
 class Eigenpairs:
-    """Eigenvalues (descending), unit eigenvectors ``[dim, k]``, ‖Av − λv‖ of each, and max |VᵀV − I|."""
+    """Eigenvalues (descending), unit eigenvectors ``[dim, k]``, ‖Av − λv‖ of each, and max |VᵀV − I|.
+
+    ``products``: operator–vector products that it took (those of the residuals included); ``converged``: whether all residuals met the tolerance;
+    ``operator``: of what these are the eigenpairs, mode included.
+    """
 
     values: Float[Tensor, " k"]
     vectors: Float[Tensor, "dim k"]
     residuals: Float[Tensor, " k"]
     orthogonality: float
     method: str
+    products: int
+    converged: bool
+    operator: str
 
 
 def eigsh(
-    operator: Operator, k: int = 6, *, which: str = "largest", tolerance: float = 1e-8, start: Tensor | None = None, dense_below: int = DENSE_DIM
+    operator: Operator,
+    k: int = 6,
+    *,
+    which: str = "largest",
+    tolerance: float | None = None,
+    start: Tensor | None = None,
+    dense_below: int = DENSE_DIM,
+    basis: int | None = None,
+    most: int | None = None,
+    progress: bool | None = None,
 ) -> Eigenpairs:
     """k extreme eigenpairs.
 
     Args:
-        which: ``largest``, ``smallest`` (most negative), ``both`` ends, or largest ``magnitude``.
-        tolerance: relative accuracy of the eigenvalues (ARPACK's).
-        start: a start vector ``[dim]``, or the eigenvectors ``[dim, k]`` of a nearby operator (their sum starts the iteration).
+        which: ``largest``, ``smallest`` (most negative), ``both`` ends (the odd one at the top), or largest ``magnitude``.
+        tolerance: ‖Av − λv‖ ≤ tolerance·max|λ|; None: 1e-8 in float64, 1e-4 in float32.
+        start: a start vector ``[dim]``, or the eigenvectors ``[dim, k]`` of a nearby operator, for instance the last checkpoint's.
+        basis: vectors kept; None: 2k + 30. most: products after which it stops; None: 100·basis.
+        progress: a progress bar; None: on a terminal.
 
     Raises:
-        InputError: k < 1 or k ≥ dim (use ``operator.dense()``), or an unknown end.
+        InputError: k < 1 or k > dim, an unknown end, a tolerance below rounding, a start or basis that does not fit.
+        OracleRefusal: the vectors found are not orthogonal (the operator is not symmetric).
     """
     if which not in ENDS:
         raise InputError(f"which={which!r} is no end of a spectrum." + suggest(which, list(ENDS)))
     if isinstance(k, bool) or int(k) != k or not 1 <= k <= operator.dim:
         raise InputError(f"k = {k!r}; wanted an integer in 1…{operator.dim}, the dimension of the operator.")
-    if operator.dim <= dense_below or k >= operator.dim - 1:
+    rounding = torch.finfo(operator.dtype).eps
+    tolerance = (1e-8 if rounding < 1e-10 else 1e-4) if tolerance is None else tolerance
+    if not 10 * rounding < tolerance < 1:
+        raise InputError(f"tolerance = {tolerance!r}; wanted between {10 * rounding:.1g}, ten roundings of {operator.dtype}, and 1.")
+    dense = operator.dim <= dense_below or 2 * k >= operator.dim
+    if dense:
         values, vectors = torch.linalg.eigh(operator.dense())
-        index = _ends(values, k, which)
-        values, vectors, method = values[index], vectors[:, index], "dense"
+        index = most_wanted(values, which)[:k]
+        values, vectors, products, converged = values[index], vectors[:, index], operator.dim, True
     else:
-        begin = np.random.default_rng(0).standard_normal(operator.dim) if start is None else start.reshape(operator.dim, -1).sum(1).cpu().numpy()
-        found, columns = scipy.sparse.linalg.eigsh(operator.to_scipy(), k=k, which=ENDS[which], tol=tolerance, v0=begin)
-        values = torch.as_tensor(found.copy(), dtype=operator.dtype, device=operator.device)
-        vectors = torch.as_tensor(columns.copy(), dtype=operator.dtype, device=operator.device)
-        method = "ARPACK"
+        kept = min(operator.dim, 2 * k + 30 if basis is None else basis)
+        begin = None if start is None else _start(start, operator, kept)
+        if kept < k + 3:
+            raise InputError(f"basis = {kept}; wanted at least k + 3 = {k + 3} vectors.")
+        require(3 * kept * operator.dim, operator @ torch.zeros(operator.dim, dtype=operator.dtype, device=operator.device),
+                what=f"A basis of {kept} vectors of {operator.dim} parameters", instead="Ask for fewer eigenpairs or a smaller basis.")  # fmt: skip
+        limit = 100 * kept if most is None else most
+        found = thick_restart(operator, k, which=which, tolerance=tolerance, start=begin, basis=kept, most=limit, progress=progress)
+        values, vectors, products, converged = found.values, found.vectors, found.products, found.converged
+        if not converged:
+            warn(f"{products} products did not bring all {k} residuals below {tolerance:g} of the largest eigenvalue; look at residuals, or raise `most`.")
     order = values.argsort(descending=True)
     values, vectors = values[order], vectors[:, order]
     residuals = torch.linalg.vector_norm(operator @ vectors - vectors * values, dim=0)
     gram = vectors.T @ vectors - torch.eye(k, dtype=vectors.dtype, device=vectors.device)
-    return Eigenpairs(values, vectors, residuals, float(gram.abs().max()), method)
+    orthogonality = float(gram.abs().max())
+    if orthogonality > math.sqrt(rounding):
+        raise OracleRefusal(f"The {k} vectors found are orthogonal only to {orthogonality:.1g}: one may be a ghost of another. Is the operator symmetric?")
+    return Eigenpairs(values, vectors, residuals, orthogonality, "dense" if dense else "thick-restart Lanczos", products + k, converged, operator.description)
 
 
-def _ends(values: Tensor, k: int, which: str) -> Tensor:
-    """Indices into ascending eigenvalues."""
-    dim = values.numel()
-    if which == "magnitude":
-        return values.abs().argsort(descending=True)[:k]
-    if which == "both":
-        low = k // 2
-        return torch.cat([torch.arange(low), torch.arange(dim - (k - low), dim)]).to(values.device)
-    return torch.arange(dim - k, dim, device=values.device) if which == "largest" else torch.arange(k, device=values.device)
+def _start(start: Tensor, operator: Operator, kept: int) -> Tensor:
+    columns = start[:, None] if start.ndim == 1 else start
+    if columns.ndim != 2 or columns.shape[0] != operator.dim or not 1 <= columns.shape[1] <= kept // 2:
+        raise InputError(f"start has shape {tuple(start.shape)}; wanted [{operator.dim}] or [{operator.dim}, b] with b ≤ {kept // 2}, half the basis.")
+    if not bool(torch.isfinite(columns).all()) or not float(columns.abs().max()) > 0:
+        raise InputError("start holds NaN, infinity or only zeros; wanted vectors to begin with.")
+    return columns

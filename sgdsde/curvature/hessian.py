@@ -13,7 +13,7 @@ from torch import Tensor
 from sgdsde.calculus import hvp_at
 from sgdsde.curvature.operator import Operator
 from sgdsde.curvature.sample_operator import Batches, SampleOperator, pull
-from sgdsde.curvature.source import OwnData, Piece
+from sgdsde.curvature.source import OwnData, Piece, mode_of
 from sgdsde.objective import Objective
 from sgdsde.types import as_points
 
@@ -43,7 +43,7 @@ class KnownHessian(Operator):
         self.objective = objective
         self.theta = as_points(theta, objective.dim)[:1].clone()
         self.dim, self.dtype, self.device, self.label = objective.dim, self.theta.dtype, self.theta.device, label
-        self.mode = objective.mode
+        self.mode = mode_of(objective)
         self.source = OwnData(objective, None)
         self.source.check(self.theta)
         with torch.no_grad():

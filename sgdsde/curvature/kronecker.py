@@ -53,12 +53,18 @@ def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: 
     """The decoupling report of one ``nn.Linear`` layer (by its name in the module) at θ.
 
     Raises:
-        InputError: no such layer, it is no ``nn.Linear``, or its input is not ``[n, in]``.
+        InputError: no such layer, it is no ``nn.Linear``, it is frozen, tied or used twice, or its input is not ``[n, in]``.
     """
     module = network.module_at(as_points(theta, network.dim)[0])
     linear = {name: part for name, part in module.named_modules() if isinstance(part, nn.Linear)}
     if layer not in linear:
         raise InputError(f"{layer!r} is no nn.Linear of this network." + suggest(layer, list(linear)))
+    weight = linear[layer].weight
+    names = [name for name, part in module.named_parameters(remove_duplicate=False) if part is weight]
+    if len(names) > 1:
+        raise InputError(f"The weights of {layer!r} are tied ({', '.join(names)}): their block is a sum of several Kronecker means.")
+    if f"{layer}.weight" not in network.names:
+        raise InputError(f"The weights of {layer!r} are frozen: they are no part of θ and have no block.")
     point = as_points(theta, network.dim)[:1]
     data, targets = network.inputs.at(point), network.targets.at(point)
     x, z = _layer_input_and_output(module, linear[layer], data)

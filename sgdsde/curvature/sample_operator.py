@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sgdsde.curvature.graph_memory import Memory, plan, sample_bytes, saved_bytes
 from sgdsde.curvature.operator import Operator
-from sgdsde.curvature.source import Loaded, OwnData, OwnPiece, Piece, Source
+from sgdsde.curvature.source import Loaded, OwnData, OwnPiece, Piece, Source, mode_of
 from sgdsde.objective import Objective
 from sgdsde.types import InputError, as_points
 
@@ -34,7 +34,7 @@ class SampleOperator(Operator):
         self.objective = objective
         self.theta = as_points(theta, objective.dim)[:1].clone()
         self.dim, self.dtype, self.device, self.label = objective.dim, self.theta.dtype, self.theta.device, label
-        self.mode = objective.mode
+        self.mode = mode_of(objective)
         self.source, self.memory = sources(objective, self.theta, data, piece)
         self.chunk = self.memory.vectors
         self.source.check(self.theta)
@@ -71,13 +71,14 @@ def sources(objective: Objective, theta: Tensor, data: Batches | None, piece: in
     """The data of an operator and the plan of its products: memory is looked at before graphs are made."""
     if data is not None:
         loaded = Loaded(objective, data)  # type: ignore[arg-type] # it refuses what is no network
-        one, two = (next(iter(Loaded(loaded.network, [(x[:k], y[:k])]).pieces(theta))) for k, (x, y) in ((k, next(iter(data))) for k in (1, 2)))
+        one, two = (loaded.trial(count, theta) for count in (1, 2))
         each = sample_bytes(one, two, theta) if two.count == 2 else saved_bytes(one, theta)
-        largest = max(len(x) for x, _ in data)
-        memory = plan(each, largest, theta, separable=True, asked=piece)
+        memory = plan(each, loaded.largest, theta, separable=True, asked=piece)
         loaded.size = memory.samples
         return loaded, memory
     n = objective.n
+    if not objective.separable and piece is not None and piece < n:
+        raise InputError(f"piece = {piece}, but the loss is one of all its samples together ({objective.mode}); it cannot be cut. Leave piece out.")
     if n == 1 or not objective.separable:
         each = max(1, saved_bytes(OwnPiece(objective, None), theta) // n)
     else:

@@ -15,7 +15,19 @@ from torch import Tensor
 
 from sgdsde.objective import Objective
 from sgdsde.objectives.network import Network
+from sgdsde.objectives.network_checks import refuse_modules
 from sgdsde.types import InputError
+
+
+def mode_of(objective: Objective) -> str:
+    """The modes of an objective's layers, in words.
+
+    Raises:
+        InputError: a network whose module has been switched to training mode since it was made.
+    """
+    if isinstance(objective, Network):
+        refuse_modules(objective.module)
+    return objective.mode
 
 
 class Piece(ABC):
@@ -133,6 +145,8 @@ class Loaded(Source):
 
     Raises:
         InputError: an iterator that is used up after one pass, or batches that are no pairs of tensors of one length.
+
+    ``largest``: samples of the largest batch.
     """
 
     single = False
@@ -145,7 +159,11 @@ class Loaded(Source):
                 "data is an iterator: it is used up after one pass, and every product needs one. Give a DataLoader, a list of batches or the like."
             )
         self.network, self.batches, self.size = network, batches, size
-        self.n = sum(len(x) for x, _ in self._checked())
+        self.n = self.largest = 0
+        for x, y in self._checked():
+            if self.n == 0:
+                self.first = (x[:2], y[:2])
+            self.n, self.largest = self.n + len(x), max(self.largest, len(x))
         if self.n == 0:
             raise InputError("data brought no batch: empty data; wanted (inputs, targets) pairs.")
         self.label = f"{self.n} samples of a loader"
@@ -155,6 +173,10 @@ class Loaded(Source):
             size = len(x) if self.size is None else self.size
             for some, wanted in zip(x.split(size), y.split(size), strict=True):
                 yield LoadedPiece(self.network, some, wanted, point)
+
+    def trial(self, count: int, point: Float[Tensor, "1 dim"]) -> Piece:
+        """The first sample or two, to count what they cost."""
+        return LoadedPiece(self.network, self.first[0][:count], self.first[1][:count], point)
 
     def _checked(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches:
