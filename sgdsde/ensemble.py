@@ -75,10 +75,11 @@ def start_points(kernel: Kernel, theta0: Start, paths: int | None) -> StartPoint
     return StartPoints(points, None, int(paths or count), points)
 
 
-def begin(kernel: Kernel, piece: Any, paths: int, *, seed: int, purpose: str, block: int) -> tuple[Tensor, torch.Generator]:
-    """The points at which a block starts, as the kernel keeps them, and the block's stream."""
+def begin(kernel: Kernel, piece: Any, paths: int, *, seed: int, purpose: str, block: int, first: int | None = None) -> tuple[Tensor, torch.Generator]:
+    """The points at which a block starts, as the kernel keeps them, and the block's stream; ``first`` is the place of its first path in the ensemble."""
     device = piece.device if isinstance(piece, Tensor) else torch.device("cpu")
     generator = stream(seed, purpose, block, device)
+    generator.first_path = first
     theta = piece if isinstance(piece, Tensor) else as_points(piece(paths, generator), kernel.start_dim, name="theta0 sampler")
     return kernel.expand(theta.clone()), generator
 

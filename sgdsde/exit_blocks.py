@@ -58,6 +58,7 @@ class Job:
     tick: float
     seed: int
     block: int
+    first: int
     paths: int
     last: int
     leg: Leg | None = None
@@ -108,7 +109,7 @@ def run_leg(job: Job) -> Leg:
 
 
 def _begin(job: Job) -> tuple[Leg, Generator]:
-    theta, generator = begin(job.clock, job.start, job.paths, seed=job.seed, purpose="exit_times", block=job.block)
+    theta, generator = begin(job.clock, job.start, job.paths, seed=job.seed, purpose="exit_times", block=job.block, first=job.first)
     outside = ~job.region.inside(theta)
     if bool(outside.any()):
         raise InputError(f"The sampler drew {int(outside.sum())} of {job.paths} start points outside the region; it must draw inside.")

@@ -94,7 +94,7 @@ def exit_times(
     if exits < 1:
         warn(f"Hardly a path will leave within t = {last * kernel.tick:g}: {foreseen} Of {start.paths} paths {exits:.2g} are expected to leave. {_ADVICE}")
     jobs = [
-        Job(clock, start.piece(a, b), region, monitor, per_tick, kernel.tick, seed, index, b - a, last * per_tick)
+        Job(clock, start.piece(a, b), region, monitor, per_tick, kernel.tick, seed, index, a, b - a, last * per_tick)
         for index, (a, b) in enumerate(start.cuts(size))
     ]
     unit, hidden = "exit" if wanted else "path", None if progress is None else not progress
@@ -173,6 +173,10 @@ class _Running:
 
 
 def _refuse_start(kernel: Kernel, region: Region, start: StartPoints) -> None:
+    if kernel.weak:
+        raise InputError(
+            f"{type(kernel).__name__} has increments that are right in their moments only; an exit needs the law of the path. Use the kernel inside."
+        )
     if region.dim is not None and region.dim != kernel.dim:
         raise InputError(f"The region has dimension {region.dim} and the kernel {kernel.dim}; wanted equal ones.")
     points = kernel.expand(start.probe if start.points is None else start.points)

@@ -30,11 +30,21 @@ def seed_sequence(seed: int, purpose: str, block: int = 0) -> np.random.SeedSequ
     return np.random.SeedSequence([int(seed), zlib.crc32(purpose.encode()), int(block)])
 
 
-def stream(seed: int, purpose: str, block: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+class Stream(torch.Generator):
+    """A block's generator that knows what it is called, for kernels whose numbers hang on the path and not on the block (:mod:`sgdsde.counter`)."""
+
+    seed_: int
+    purpose: str
+    #: the place of the block's first path in the whole ensemble, where the ensemble says so
+    first_path: int | None = None
+
+
+def stream(seed: int, purpose: str, block: int = 0, device: torch.device | str = "cpu") -> Stream:
     """The generator of one block of paths, on the device where its numbers are wanted."""
     sequence = seed_sequence(seed, purpose, block)
     device = torch.device(device)
-    generator = torch.Generator(device=device)
+    generator = Stream(device=device)
+    generator.seed_, generator.purpose = int(seed), purpose
     if device.type != "cpu":
         generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         return generator

@@ -68,7 +68,7 @@ def simulate(
         enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
     known = start.check(kernel)
     _refuse_functions(observe, stop, kernel.expand(start.probe[:2]))
-    jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, b - a, stop, keep_states) for index, (a, b) in enumerate(start.cuts(size))]
+    jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, a, b - a, stop, keep_states) for index, (a, b) in enumerate(start.cuts(size))]
     with tqdm(total=start.paths * times.last, unit="path-tick", unit_scale=True, leave=False, disable=None if progress is None else not progress) as bar:
         blocks = run_jobs(_run_job, jobs, executor, lambda job, _: bar.update(job.paths * times.last))
     return _collect(kernel, start, times, blocks, known, {"seed": seed, "paths": start.paths, "block_size": size, "kernel": describe(kernel)})
@@ -93,6 +93,7 @@ class _Job:
     observe: dict[str, Callable[[Tensor], Tensor]]
     seed: int
     block: int
+    first: int
     paths: int
     stop: Callable[[Tensor], Tensor] | None
     keep_states: bool
@@ -111,7 +112,7 @@ class _Block:
 
 def _run_job(job: _Job) -> _Block:
     kernel = job.kernel
-    theta, generator = begin(kernel, job.start, job.paths, seed=job.seed, purpose="simulate", block=job.block)
+    theta, generator = begin(kernel, job.start, job.paths, seed=job.seed, purpose="simulate", block=job.block, first=job.first)
     saved: list[Tensor] = []
     moments: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {name: [] for name in job.observe}
 

@@ -87,6 +87,7 @@ def test_a_step_leaves_its_input_alone(kernel: Kernel) -> None:
     """The loop compares the point before a tick with the one after it."""
     theta = kernel.expand(start(kernel)[None].repeat(70, 1))
     generator = stream(0, "x")
+    generator.first_path = 0
     state = kernel.init(theta, generator)
     kept = state.theta.clone()
     after = kernel.advance(state, 0, generator)

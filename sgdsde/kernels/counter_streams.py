@@ -1,0 +1,54 @@
+"""Counter-based increments: path p of an ensemble gets the same numbers whatever the block size, the device, the resumption and the other paths.
+
+The increment of path p in step j of tick k is √dt·z(seed, purpose, k·substeps + j, p) with z of :mod:`sgdsde.counter`. Block streams, the default, are
+faster in float32 (benchmarks/increments.md); these serve runs whose block size or device must be free, and the search for one path again.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Generator, Tensor
+
+from sgdsde.counter import counter_normals, key_of
+from sgdsde.kernel import State
+from sgdsde.kernels.driven import Driven
+from sgdsde.kernels.euler_maruyama import EulerMaruyama
+from sgdsde.kernels.exact_ou import ExactOU
+from sgdsde.kernels.sgd import SGD
+from sgdsde.rng import Stream
+from sgdsde.types import InputError
+
+
+class CounterStreams(Driven):
+    """``kernel`` (SGD with a Gaussian noise, an integrator) on counter-based increments.
+
+    The state remembers the path's place in the ensemble, and the 128-bit key, as tensors: they stay with the path.
+
+    Raises:
+        InputError: the kernel takes no Brownian increments; or, when a run begins, the loop does not say which paths it runs (splitting).
+    """
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """An integrator with substeps, exact steps, SGD."""
+        return [cls(EulerMaruyama.examples()[0]), cls(ExactOU.examples()[1]), cls(SGD.examples()[0])]
+
+    def init(self, theta: Tensor, generator: Generator) -> State:
+        theta = self.kernel.init(theta, generator).theta
+        first = getattr(generator, "first_path", None)
+        if not isinstance(generator, Stream) or first is None:
+            if len(theta) and type(generator) is Generator:  # a resumed block: its state is on its way, with the memory that it had
+                return State(theta)
+            raise InputError(
+                "CounterStreams needs a loop that numbers its paths: simulate or exit_times. Splitting makes copies of paths: use the kernel itself."
+            )
+        paths = torch.arange(first, first + len(theta), device=theta.device)
+        key = torch.tensor([word - 2**64 if word >= 2**63 else word for word in key_of(generator.seed_, generator.purpose)], device=theta.device)
+        return State(theta, (paths, key.expand(len(theta), 2)))
+
+    def increments(self, state: State, step: int, generator: Generator) -> Tensor:
+        paths, key = state.memory
+        first, second = key[0].tolist() if len(key) else (0, 0)
+        return counter_normals((first % 2**64, second % 2**64), step, paths, self.noise_dim, dtype=state.theta.dtype, scale=self.dt**0.5)
