@@ -2,6 +2,7 @@
 models apply functions of the Hessian.
 """
 
+from sgdsde.sdes.along import PastLogarithm, PositivityDefect, along_a_run
 from sgdsde.sdes.even_step_hasme import EvenStepHASME
 from sgdsde.sdes.gradient_flow import GradientFlow
 from sgdsde.sdes.hasme import HASME
@@ -32,6 +33,9 @@ __all__ = [
     "HASMEProduct",
     "Krylov",
     "Langevin",
+    "PastLogarithm",
+    "PositivityDefect",
     "PrincipalFlow",
     "Spectral",
+    "along_a_run",
 ]
