@@ -15,7 +15,7 @@ from importlib import resources
 FOLDERS = {
     "models": ("sdes", {"SDE", "ModifiedEquation"}),
     "objectives": ("objectives", {"Objective"}),
-    "noises": ("noises", {"Noise", "GaussianNoise"}),
+    "noises": ("noises", {"Noise", "GaussianNoise", "HeavyTailedNoise"}),
     "kernels": ("kernels", {"Kernel", "DrivenKernel"}),
 }
 KINDS = ("claims", *FOLDERS)
