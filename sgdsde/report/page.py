@@ -31,7 +31,7 @@ class Figure:
     title: str
 
 
-def render(record: Mapping[str, Any], figures: Mapping[str, Figure], *, caption: str = "") -> str:
+def render(record: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
     """The whole page as text, from a record (:func:`sgdsde.report.record.record_of`) and the figures by file name."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -61,7 +61,6 @@ def render(record: Mapping[str, Any], figures: Mapping[str, Figure], *, caption:
         calibration=next((claim for claim in claims if claim["id"] == CALIBRATION), None),
         symbols=VERDICTS,
         figures=drawn,
-        caption=caption,
         style=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
     )

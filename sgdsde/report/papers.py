@@ -116,4 +116,4 @@ def authors_short(authors: str | None) -> str:
 
 def _key(paper: Mapping[str, Any]) -> str:
     first = (paper["authors"] or "").split(",")[0].lower().replace("ü", "u")
-    return f"{first}{paper['year']}{paper['arxiv'].replace('.', '')}" if first else f"arxiv{paper['arxiv'].replace('.', '')}"
+    return f"{first}{paper['year']}-{paper['arxiv'].replace('.', '')}" if first else f"arxiv{paper['arxiv'].replace('.', '')}"

@@ -17,6 +17,7 @@ import sgdsde
 from sgdsde.claim import Claim, Outcome, Role, RowVerdict
 from sgdsde.ledger import SEED, Entry, Ledger
 from sgdsde.measurement import Finished, Measurement, measurement_seed
+from sgdsde.report.main_figure import main_caption
 from sgdsde.report.papers import papers_of
 from sgdsde.runs.identity import code_digest, git_state
 from sgdsde.types import Estimate
@@ -44,6 +45,7 @@ def record_of(ledger: Ledger) -> dict[str, Any]:
         + [_left_out(claim, ledger.profile) for claim in ledger.left_out],
         "papers": papers_of(claims),
         "controls": controls_of(claims),
+        "caption": main_caption(ledger.finished),
     }
 
 

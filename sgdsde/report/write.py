@@ -12,7 +12,7 @@ from sgdsde.ledger import Ledger
 from sgdsde.plots import csv_of, panel_figure, save_figure, save_svg, svg_of
 from sgdsde.plots.panel import Panel
 from sgdsde.report.export import rows_csv
-from sgdsde.report.main_figure import CAPTION, main_panels
+from sgdsde.report.main_figure import main_panels
 from sgdsde.report.page import MAIN, Figure, render
 from sgdsde.report.papers import bibtex
 from sgdsde.report.record import file_name, record_of
@@ -51,7 +51,7 @@ def write_report(ledger: Ledger, directory: Path) -> Path:
             save_figure(figure, panels, directory / "figures" / name)
         else:
             save_svg(figures[name].svg, panels, directory / "figures" / name)
-    _replace(page, render(record, figures, caption=CAPTION))
+    _replace(page, render(record, figures))
     return page
 
 
@@ -59,7 +59,7 @@ def write_again(record: Mapping[str, Any], figures: Mapping[str, Figure], direct
     """A stored record and its stored figures as a page; returns its path."""
     page = prepare(directory) / "report.html"
     write_data(record, directory)
-    _replace(page, render(record, figures, caption=CAPTION))
+    _replace(page, render(record, figures))
     return page
 
 
