@@ -56,7 +56,7 @@ def eigsh(
     Args:
         which: ``largest``, ``smallest`` (most negative), ``both`` ends (the odd one at the top), or largest ``magnitude``.
         tolerance: ‖Av − λv‖ ≤ tolerance·max|λ|; None: 1e-8 in float64, 1e-4 in float32.
-        start: a start vector ``[dim]``, or the eigenvectors ``[dim, k]`` of a nearby operator, for instance the last checkpoint's.
+        start: a start vector ``[dim]``, or the eigenvectors ``[dim, b]`` of a nearby operator, for instance the last checkpoint's; their sum is used.
         basis: vectors kept; None: 2k + 30. most: products after which it stops; None: 100·basis.
         progress: a progress bar; None: on a terminal.
 
@@ -79,10 +79,10 @@ def eigsh(
         values, vectors, products, converged = values[index], vectors[:, index], operator.dim, True
     else:
         kept = min(operator.dim, 2 * k + 30 if basis is None else basis)
-        begin = None if start is None else _start(start, operator, kept)
+        begin = None if start is None else _start(start, operator)
         if kept < k + 3:
             raise InputError(f"basis = {kept}; wanted at least k + 3 = {k + 3} vectors.")
-        require(3 * kept * operator.dim, operator @ torch.zeros(operator.dim, dtype=operator.dtype, device=operator.device),
+        require(3 * kept * operator.dim, torch.empty(0, dtype=operator.dtype, device=operator.device),
                 what=f"A basis of {kept} vectors of {operator.dim} parameters", instead="Ask for fewer eigenpairs or a smaller basis.")  # fmt: skip
         limit = 100 * kept if most is None else most
         found = thick_restart(operator, k, which=which, tolerance=tolerance, start=begin, basis=kept, most=limit, progress=progress)
@@ -99,10 +99,11 @@ def eigsh(
     return Eigenpairs(values, vectors, residuals, orthogonality, "dense" if dense else "thick-restart Lanczos", products + k, converged, operator.description)
 
 
-def _start(start: Tensor, operator: Operator, kept: int) -> Tensor:
+def _start(start: Tensor, operator: Operator) -> Tensor:
     columns = start[:, None] if start.ndim == 1 else start
-    if columns.ndim != 2 or columns.shape[0] != operator.dim or not 1 <= columns.shape[1] <= kept // 2:
-        raise InputError(f"start has shape {tuple(start.shape)}; wanted [{operator.dim}] or [{operator.dim}, b] with b ≤ {kept // 2}, half the basis.")
-    if not bool(torch.isfinite(columns).all()) or not float(columns.abs().max()) > 0:
-        raise InputError("start holds NaN, infinity or only zeros; wanted vectors to begin with.")
-    return columns
+    if columns.ndim != 2 or columns.shape[0] != operator.dim or columns.shape[1] == 0:
+        raise InputError(f"start has shape {tuple(start.shape)}; wanted [{operator.dim}] or [{operator.dim}, b].")
+    total = columns.sum(1)
+    if not bool(torch.isfinite(total).all()) or not float(total.abs().max()) > 0:
+        raise InputError("start holds NaN or infinity, or sums to zero; wanted vectors to begin with.")
+    return total

@@ -1,9 +1,9 @@
-"""Thick-restart Lanczos in blocks, with full reorthogonalisation: extreme eigenpairs from products alone.
+"""Thick-restart Lanczos with full reorthogonalisation: extreme eigenpairs from products alone.
 
-The decomposition A Q = Q T + U B, Q orthonormal, is extended by the block U: T gains the columns [Q U]ᵀAU, and what is left of AU after two projections
-on *all* of [Q U] is the next UB. A Ritz pair (θ, Qs) has the residual ‖Bs‖, known without a product. When Q is full it is replaced by its most wanted Ritz
-vectors, which keeps the decomposition (Wu, Simon 2000). One vector starts it cold; eigenvectors of a nearby operator start it as a block, which
-narrows as they converge.
+The decomposition A Q = Q T + u bᵀ, Q orthonormal, is extended by the vector u: T gains the column [Q u]ᵀAu, and what is left of Au after two projections on
+*all* of [Q u] is the next u times its b. A Ritz pair (θ, Qs) has the residual |bᵀs|, known without a product. When Q is full it is replaced by its most
+wanted Ritz vectors, which keeps the decomposition (Wu, Simon 2000). The sum of eigenvectors of a nearby operator is a warm start: the first few steps
+recover them all. (A block of them is a worse one: it needs k products for each degree of the polynomial that one vector has for one.)
 
 No eigenvector can show twice (a ghost): every new vector is made orthogonal to all kept ones. Eigenvalues that the start could not see (multiple ones; new ones
 orthogonal to a warm start) are searched for after convergence, by ``SEARCH`` steps from a random direction orthogonal to what was found. That finds
@@ -28,12 +28,12 @@ SEARCH = 8
 
 @dataclass(frozen=True)
 class Krylov:
-    """A Q = Q T + U B: ``Q [m, dim]`` and ``U [b, dim]`` by rows, ``T [m, m]``, ``B [b, m]``."""
+    """A Q = Q T + u bᵀ: ``Q [m, dim]`` by rows, ``T [m, m]``, ``u [dim]`` (None: Q spans the whole space), ``b [m]``."""
 
     Q: Float[Tensor, "m dim"]
     T: Float[Tensor, "m m"]
-    U: Float[Tensor, "b dim"]
-    B: Float[Tensor, "b m"]
+    u: Float[Tensor, " dim"] | None
+    b: Float[Tensor, " m"]
 
 
 @dataclass(frozen=True)
@@ -47,46 +47,41 @@ class Found:
 
 
 def thick_restart(
-    operator: Operator, k: int, *, which: str, tolerance: float, start: Float[Tensor, "dim b"] | None, basis: int, most: int, progress: bool | None = None
+    operator: Operator, k: int, *, which: str, tolerance: float, start: Float[Tensor, " dim"] | None, basis: int, most: int, progress: bool | None = None
 ) -> Found:
-    """k extreme eigenpairs with ‖Av − λv‖ ≤ ``tolerance``·max|λ|; at most ``basis`` vectors are kept and about ``most`` products made."""
+    """k extreme eigenpairs with ‖Av − λv‖ ≤ ``tolerance``·max|λ|; at most ``basis`` vectors are kept and ``most`` products made."""
     generator = stream(0, "thick restart")
-    like = torch.empty(operator.dim, dtype=operator.dtype, device=operator.device)
-    empty = like.new_zeros(0, operator.dim)
-    U = _random(1, empty, like, generator) if start is None else _independent(start.T.to(like), empty, like, generator)
-    state = Krylov(empty, like.new_zeros(0, 0), U, like.new_zeros(U.shape[0], 0))
-    products, searching, locked = 0, 0, like.new_zeros(0)
+    empty = torch.empty(0, operator.dim, dtype=operator.dtype, device=operator.device)
+    u = random_direction(empty, generator) if start is None else start.to(empty) / torch.linalg.vector_norm(start.to(empty))
+    state = Krylov(empty, empty.new_zeros(0, 0), u, empty.new_zeros(0))
+    searching, locked = 0, empty.new_zeros(0)
     with tqdm(desc="eigenpairs", unit="product", leave=False, disable=None if progress is None else not progress) as bar:
-        while True:
-            width = state.U.shape[0]
-            state = _extend(operator, state, tolerance, generator)
-            products += width
-            bar.update(width)
+        for products in range(1, most + 1):
+            state = extended(operator, state, generator)
             values, S = torch.linalg.eigh(state.T)
             order = most_wanted(values, which)
+            first = order[:k]
             size = float(values.abs().max())
-            m = values.numel()
-            residuals = torch.linalg.vector_norm(state.B @ S[:, order[:k]], dim=0)
-            bar.set_postfix(residual=f"{float(residuals.max()) / max(size, 1e-300):.1e}", refresh=False)
-            converged = m >= k and bool((residuals <= tolerance * size).all())
-            complete = state.U.shape[0] == 0  # the whole space is spanned
+            residual = float((state.b @ S[:, first]).abs().max())
+            bar.update()
+            bar.set_postfix(residual=f"{residual / max(size, 1e-300):.1e}", refresh=False)
+            if state.u is None or products == most:
+                break
             if searching:
                 searching -= 1
-                news = bool(((values[order[:k]] - locked).abs() > 2 * tolerance * size).any())
-                if not news and (searching == 0 or complete):
-                    return Found(values[order[:k]], state.Q.T @ S[:, order[:k]], products, True)
+                news = bool(((values[first] - locked).abs() > 2 * tolerance * size).any())
+                if not news and searching == 0:
+                    break
                 searching = 0 if news else searching
-            elif complete or (converged and m == operator.dim) or products >= most:
-                return Found(values[order[:k]], state.Q.T @ S[:, order[:k]], products, converged or complete)
-            elif converged:
-                searching, locked = SEARCH, values[order[:k]]
-                Q = _ritz(state, S[:, order[:k]])
-                U = _random(1, Q, like, generator)
-                state = Krylov(Q, torch.diag(locked), U, like.new_zeros(U.shape[0], k))
+            elif values.numel() >= k and residual <= tolerance * size:
+                searching, locked = SEARCH, values[first]
+                Q = _ritz(state, S[:, first])
+                state = Krylov(Q, torch.diag(locked), random_direction(Q, generator), locked.new_zeros(k))
                 continue
-            if m + state.U.shape[0] > basis:
-                keep = order[: max(k + 1, min(basis - state.U.shape[0] - 1, (k + basis) // 2))]
-                state = Krylov(_ritz(state, S[:, keep]), torch.diag(values[keep]), state.U, state.B @ S[:, keep])
+            if values.numel() == basis:
+                keep = order[: max(k + 1, min(basis - 2, (k + basis) // 2))]
+                state = Krylov(_ritz(state, S[:, keep]), torch.diag(values[keep]), state.u, state.b @ S[:, keep])
+    return Found(values[first], state.Q.T @ S[:, first], products, state.u is None or residual <= tolerance * size)
 
 
 def most_wanted(values: Float[Tensor, " m"], which: str) -> Tensor:
@@ -99,60 +94,52 @@ def most_wanted(values: Float[Tensor, " m"], which: str) -> Tensor:
     return up.flip(0) if which == "largest" else up
 
 
-def orthogonalised(W: Float[Tensor, "b dim"], Q: Float[Tensor, "m dim"]) -> tuple[Tensor, Tensor]:
-    """W without its part in the rows of Q, projected out twice, and the coefficients ``[m, b]``."""
-    first = Q @ W.T
-    W = W - first.T @ Q
-    second = Q @ W.T
-    return W - second.T @ Q, first + second
+def orthogonalised(w: Float[Tensor, " dim"], Q: Float[Tensor, "m dim"]) -> tuple[Tensor, Tensor]:
+    """w without its part in the rows of Q, projected out twice, and the coefficients ``[m]``."""
+    first = Q @ w
+    w = w - first @ Q
+    second = Q @ w
+    return w - second @ Q, first + second
 
 
-def _extend(operator: Operator, state: Krylov, tolerance: float, generator: Generator) -> Krylov:
-    m, b = state.T.shape[0], state.U.shape[0]
-    Q = torch.cat([state.Q, state.U])
-    W, C = orthogonalised((operator @ state.U.T).T, Q)
-    T = C.new_zeros(m + b, m + b)
-    T[:m, :m], T[:, m:] = state.T, C
-    T[m:, :m] = C[:m].T
-    T[m:, m:] = (C[m:] + C[m:].T) / 2
-    triangle = torch.linalg.qr(W.T)
-    left, sizes, right = torch.linalg.svd(triangle.R)
-    # directions that change no Ritz pair by more than a tenth of the tolerance are dropped, so the block narrows
-    scale = float(torch.linalg.matrix_norm(T, 1))
-    kept = sizes > max(0.1 * tolerance / b**0.5, 8 * torch.finfo(T.dtype).eps) * scale
-    U = (triangle.Q @ left[:, kept]).T
-    if bool(kept.any()) and float(sizes[kept].min()) < 1e-4 * scale:  # normalising has magnified what rounding left of Q
-        U = _upright(orthogonalised(U, Q)[0].T).T
-    B = torch.cat([C.new_zeros(int(kept.sum()), m), sizes[kept, None] * right[kept]], 1)
-    if U.shape[0] == 0:
-        U = _random(1, Q, Q[0], generator)
-        B = C.new_zeros(U.shape[0], m + b)
-    return Krylov(Q, T, U, B)
+def extended(operator: Operator, state: Krylov, generator: Generator) -> Krylov:
+    """The decomposition with u taken into Q, by one product."""
+    assert state.u is not None
+    m = state.T.shape[0]
+    Q = torch.cat([state.Q, state.u[None]])
+    w, c = orthogonalised(operator @ state.u, Q)
+    T = c.new_zeros(m + 1, m + 1)
+    T[:m, :m], T[m, :], T[:, m] = state.T, c, c
+    rounding, scale = torch.finfo(T.dtype).eps, float(torch.linalg.matrix_norm(T, 1))
+    beta = float(torch.linalg.vector_norm(w))
+    b = c.new_zeros(m + 1)
+    if beta <= 8 * rounding * scale:  # Q is invariant: what it cannot see is looked for from a random direction
+        return Krylov(Q, T, random_direction(Q, generator), b)
+    u = w / beta
+    if beta < 1e-4 * scale:  # normalising has magnified what rounding left of Q
+        u = orthogonalised(u, Q)[0]
+        u = u / torch.linalg.vector_norm(u)
+    b[m] = beta
+    return Krylov(Q, T, u, b)
+
+
+def random_direction(Q: Float[Tensor, "m dim"], generator: Generator) -> Tensor | None:
+    """A random unit vector orthogonal to the rows of Q; None where they span the space."""
+    if Q.shape[0] >= Q.shape[1]:
+        return None
+    u = torch.randn(Q.shape[1], generator=generator, dtype=torch.float64).to(Q)
+    for _ in range(2):
+        u = orthogonalised(u, Q)[0]
+        u = u / torch.linalg.vector_norm(u)
+    return u
 
 
 def _ritz(state: Krylov, S: Tensor) -> Tensor:
-    """Ritz vectors by rows; their orthogonality, which each restart loses a little of, is restored."""
-    return _upright(state.Q.T @ S).T.contiguous()
+    """Ritz vectors by rows; their orthogonality, of which each restart loses a little, is restored."""
+    return upright(state.Q.T @ S).T.contiguous()
 
 
-def _upright(columns: Tensor) -> Tensor:
+def upright(columns: Tensor) -> Tensor:
     """Nearly orthonormal columns made orthonormal, signs kept."""
     Q, R = torch.linalg.qr(columns)
     return Q * torch.sign(R.diagonal())
-
-
-def _random(count: int, Q: Tensor, like: Tensor, generator: Generator) -> Tensor:
-    """Random orthonormal rows orthogonal to those of Q; fewer where the space has no more."""
-    count = min(count, Q.shape[1] - Q.shape[0])
-    rows = torch.randn(count, Q.shape[1], generator=generator, dtype=torch.float64).to(like)
-    return _independent(rows, Q, like, generator) if count else rows
-
-
-def _independent(rows: Tensor, Q: Tensor, like: Tensor, generator: Generator) -> Tensor:
-    """Orthonormal rows spanning the given ones, orthogonal to Q; dependent ones are left out."""
-    rows = orthogonalised(torch.linalg.qr(rows.T).Q.T if rows.shape[0] > 1 else rows, Q)[0]
-    basis, sizes, _ = torch.linalg.svd(rows.T, full_matrices=False)
-    good = basis[:, sizes > 1e-8 * sizes.max()] if float(sizes.max()) > 0 else basis[:, :0]
-    if good.shape[1] == 0:
-        return _random(1, Q, like, generator)
-    return torch.linalg.qr(orthogonalised(good.T, Q)[0].T).Q.T.contiguous()
