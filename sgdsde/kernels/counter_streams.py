@@ -6,6 +6,7 @@ faster in float32 (benchmarks/increments.md); these serve runs whose block size 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Self
 
 import torch
@@ -16,6 +17,8 @@ from sgdsde.kernel import State
 from sgdsde.kernels.driven import Driven
 from sgdsde.kernels.euler_maruyama import EulerMaruyama
 from sgdsde.kernels.exact_ou import ExactOU
+from sgdsde.kernels.integrator import Integrator
+from sgdsde.kernels.linear import AffineStep
 from sgdsde.kernels.sgd import SGD
 from sgdsde.rng import Stream
 from sgdsde.types import InputError
@@ -30,6 +33,8 @@ class CounterStreams(Driven):
         InputError: the kernel takes no Brownian increments; or, when a run begins, the loop does not say which paths it runs (splitting).
     """
 
+    _fused: AffineStep | None = None
+
     @classmethod
     def examples(cls) -> list[Self]:
         """An integrator with substeps, exact steps, SGD."""
@@ -37,6 +42,7 @@ class CounterStreams(Driven):
 
     def init(self, theta: Tensor, generator: Generator) -> State:
         theta = self.kernel.init(theta, generator).theta
+        self._fused = self._fusible(theta)
         first = getattr(generator, "first_path", None)
         if not isinstance(generator, Stream) or first is None:
             if len(theta) and type(generator) is Generator:  # a resumed block: its state is on its way, with the memory that it had
@@ -48,7 +54,30 @@ class CounterStreams(Driven):
         key = torch.tensor([word - 2**64 if word >= 2**63 else word for word in key_of(generator.seed_, generator.purpose)], device=theta.device)
         return State(theta, (paths, key.expand(len(theta), 2)))
 
+    @property
+    def leaps(self) -> bool:  # type: ignore[override]
+        """On a CUDA device element-wise linear steps are fused: many ticks in one launch (:mod:`sgdsde.kernels.fused`)."""
+        return self._fused is not None
+
+    def leap(self, state: State, k: int, ticks: int, generator: Generator) -> State:
+        step = self._fused
+        paths, key = state.memory
+        if step is None or not len(paths) or int(paths[-1] - paths[0]) + 1 != len(paths):
+            return super().leap(state, k, ticks, generator)
+        from sgdsde.kernels.fused import linear_steps
+
+        F, s, G = (part.to(state.theta) for part in (step.F.diagonal(), step.s, step.G.diagonal() * self.dt**0.5))
+        first, second = key[0].tolist()
+        begin, count = k * self.substeps, ticks * self.substeps
+        words = (first % 2**64, second % 2**64)
+        return state._replace(theta=linear_steps(state.theta, F, s, G, key=words, first_path=int(paths[0]), first_step=begin, steps=count))
+
     def increments(self, state: State, step: int, generator: Generator) -> Tensor:
         paths, key = state.memory
         first, second = key[0].tolist() if len(key) else (0, 0)
         return counter_normals((first % 2**64, second % 2**64), step, paths, self.noise_dim, dtype=state.theta.dtype, scale=self.dt**0.5)
+
+    def _fusible(self, theta: Tensor) -> AffineStep | None:
+        """The element-wise linear step, where the points live on a device with Triton."""
+        step = self.kernel._linear if isinstance(self.kernel, Integrator) else None
+        return step if step is not None and step.diagonal and theta.is_cuda and find_spec("triton") is not None else None

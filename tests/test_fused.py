@@ -1,0 +1,67 @@
+"""The fused GPU step against its CPU twin: in Triton's interpreter where Triton is installed and no device is, on the device where there is one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+import sgdsde as sg
+
+#: runs in a process of its own: whether Triton interprets is decided when it is imported
+INTERPRETED = """
+    import torch
+    import sgdsde as sg
+    from sgdsde.counter import counter_normals, key_of
+    from sgdsde.kernels.fused import linear_steps
+
+    key = key_of(3, "simulate")
+    for paths, width, first in ((700, 3, 0), (70, 1, 5), (33, 8, 7), (10, 11, 3)):
+        for dtype, close in ((torch.float64, 1e-14), (torch.float32, 2e-6)):
+            x = torch.linspace(-1, 1, paths * width).reshape(paths, width).to(dtype)
+            F, s, G = (torch.linspace(a, b, width).to(dtype) for a, b in ((0.5, 0.9), (-0.1, 0.1), (0.1, 0.3)))
+            kept = x.clone()
+            fused = linear_steps(x, F, s, G, key=key, first_path=first, first_step=4, steps=5)
+            assert torch.equal(x, kept)
+            for step in range(4, 9):
+                x = F * x + s + G * counter_normals(key, step, torch.arange(first, first + paths), width, dtype=dtype)
+            assert float((fused - x).abs().max()) < close, (paths, width, dtype)
+            off = linear_steps(kept, F, s, G, key=key, first_path=first, first_step=3, steps=5)  # the mutant: one step late
+            assert float((off - x).abs().max()) > 1e-2
+
+    # through the loop: every kernel that may leap, as if its points lived on a device
+    kernel = sg.kernels.CounterStreams(sg.kernels.Heun(sg.sdes.HASME(sg.noises.Gaussian(sg.objectives.Quadratic([1.0, 0.3, 0.1]), 0.2), 0.5), 0.125))
+    plain = sg.simulate(kernel, [1.0, -1.0, 0.5], horizon=5.0, save=[0.5, 3.0, 5.0], paths=150, seed=3, block_size=64, progress=False).states
+    sg.kernels.CounterStreams._fusible = lambda self, theta: self.kernel._linear
+    fused = sg.simulate(kernel, [1.0, -1.0, 0.5], horizon=5.0, save=[0.5, 3.0, 5.0], paths=150, seed=3, block_size=50, progress=False).states
+    assert kernel.leaps
+    assert float((fused - plain).abs().max()) < 1e-13
+    print("equal")
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: pip install triton")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device: the compiled kernel is tested")
+def test_the_fused_step_is_its_cpu_twin_in_the_interpreter() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(INTERPRETED)], env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "equal\n"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_fused_step_is_its_cpu_twin_on_the_device(dtype: torch.dtype) -> None:
+    noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0, 0.3, 0.1]), 0.2)
+    kernel = sg.kernels.CounterStreams(sg.kernels.Heun(sg.sdes.HASME(noise, 0.5), 0.125))
+    start = torch.tensor([1.0, -1.0, 0.5], dtype=dtype)
+    options = {"horizon": 5.0, "save": [0.5, 5.0], "paths": 5000, "seed": 3, "progress": False}
+    here = sg.simulate(kernel, start, **options).states
+    there = sg.simulate(kernel, start.cuda(), block_size=1777, **options).states
+    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-12 if dtype == torch.float64 else 2e-5)
