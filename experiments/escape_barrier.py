@@ -17,10 +17,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 import sgdsde as sg
-from sgdsde.measurements.escape_processes import checked_processes, exact_exit, process
+from sgdsde.measurements.escape_processes import checked_processes, exact_exit, mean_from_rate, process
+from sgdsde.measurements.interval_paths import over
 from sgdsde.plots import Panel, Series
 from sgdsde.plots.style import WRITTEN
 from sgdsde.regions import Interval
@@ -124,13 +124,13 @@ class EscapeBarrier(Study[Config]):
             means.append(Series("GradientFlow", "Kramers' law, halved", at, np.array([kramers_steps(config, axis, v) for v in dense])))
             for model in config.models:
                 name = WRITTEN.get(model, model)
-                found = [mean_steps(cells[_label(axis, value, model)]["rate"]) for value in values]
-                over = [_times(one, 1 / steps) for one, steps in zip(found, exact, strict=True)]
-                for value, mean, ratio in zip(values, found, over, strict=True):
+                found = [mean_from_rate(cells[_label(axis, value, model)]["rate"].mean_estimate()) for value in values]
+                relative = [over(one, steps) for one, steps in zip(found, exact, strict=True)]
+                for value, mean, ratio in zip(values, found, relative, strict=True):
                     lines.append(Line(_label(axis, value, model), "mean exit in steps", mean))
                     lines.append(Line(_label(axis, value, model), "mean exit / SGD's exact", ratio))
                 means.append(_points(model, name, x, found))
-                ratios.append(_points(model, name, x * _nudge(config.models.index(model), len(config.models), log), over))
+                ratios.append(_points(model, name, x * _nudge(config.models.index(model), len(config.models), log), relative))
                 if model != "SGD":
                     known = np.array([_exact(config, axis, value, model) if steps < LONGEST else math.nan for value, steps in zip(values, exact, strict=True)])
                     ratios.append(Series(model, "", x, known / np.array(exact)))
@@ -143,16 +143,6 @@ class EscapeBarrier(Study[Config]):
             panels.append(Panel(f"Mean exit against {WORDS[axis]}", symbol, "mean exit, steps", tuple(means), log=log))
             panels.append(Panel(f"The models over SGD, {WORDS[axis]}", symbol, "mean exit / SGD's exact", tuple(ratios), log=log, level=1.0))
         return Summary(tuple(lines), tuple(panels), tuple(notes))
-
-
-def mean_steps(rate: Moments) -> Estimate:
-    """1/mean of the replicas' rates a step, with Student's interval on the log scale; NaN where a splitting was refused."""
-    found = rate.mean_estimate()
-    if not found.value > 0:
-        return Estimate(math.nan, math.nan, found.n, math.nan, math.nan)
-    relative = found.stderr / found.value
-    factor = math.exp(float(scipy.stats.t.isf(0.025, max(found.n - 1, 1))) * relative)
-    return Estimate(1 / found.value, relative / found.value, found.n, 1 / (found.value * factor), factor / found.value)
 
 
 def kramers_steps(config: Config, axis: str, value: float) -> float:
@@ -191,10 +181,6 @@ def _points(model: str, label: str, x: np.ndarray, found: Sequence[Estimate]) ->
 def _nudge(index: int, count: int, log: str) -> float:
     """Bars of several processes at one x stand beside each other."""
     return 1 + (0.05 if "x" in log else 0.02) * (index - (count - 1) / 2) / max(count - 1, 1)
-
-
-def _times(found: Estimate, factor: float) -> Estimate:
-    return Estimate(found.value * factor, found.stderr * factor, found.n, found.low * factor, found.high * factor)
 
 
 def _remarks(what: str, parts: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ import scipy.optimize
 
 import sgdsde as sg
 from sgdsde.measurements.interval_exits import CONTINUOUS, ITERATES, MODELS, SHIFTED, law_of, noise_at
+from sgdsde.measurements.interval_paths import over
 from sgdsde.oracles import overshoot_factor, skeleton_mean_exit
 from sgdsde.plots import Panel, Series
 from sgdsde.plots.style import WRITTEN
@@ -103,7 +104,7 @@ class EscapeMonitors(Study[Config]):
             found = []
             for a in config.a:
                 cell = _label(monitor, a, config.substeps)
-                found.append(_over(cells[cell]["time"].mean_estimate(), _law(config, a, "SGD").mean))
+                found.append(over(cells[cell]["time"].mean_estimate(), _law(config, a, "SGD").mean))
                 lines.append(Line(cell, "mean exit / SGD's exact", found[-1]))
             series.append(_points(look, label, np.array(config.a), found))
         axis = [float(a) for a in np.linspace(min(config.a), max(config.a), 60)]
@@ -131,7 +132,7 @@ class EscapeMonitors(Study[Config]):
             found = []
             for k in config.ladder:
                 cell = _label(monitor, config.ladder_a, k)
-                found.append(_over(cells[cell]["time"].mean_estimate(), exact))
+                found.append(over(cells[cell]["time"].mean_estimate(), exact))
                 lines.append(Line(cell, "mean exit / continuous oracle", found[-1]))
             series.append(_points(look, "", n, found))
         title = f"Continuous watch from looks at dt, a = {config.ladder_a:g}"
@@ -168,10 +169,6 @@ def _reach(config: Config, watch: str, said: str) -> str:
 def _points(look: str, label: str, x: np.ndarray, found: Sequence[Estimate]) -> Series:
     value, low, high = (np.array([getattr(one, part) for one in found]) for part in ("value", "low", "high"))
     return Series(look, label, x, value, low, high, "points")
-
-
-def _over(found: Estimate, exact: float) -> Estimate:
-    return Estimate(found.value / exact, found.stderr / exact, found.n, found.low / exact, found.high / exact)
 
 
 def _label(monitor: str, a: float, substeps: int) -> str:

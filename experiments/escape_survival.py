@@ -18,6 +18,7 @@ import scipy.stats
 
 import sgdsde as sg
 from sgdsde.measurements.escape_processes import checked_processes, exact_exit, process
+from sgdsde.measurements.interval_paths import over
 from sgdsde.plots import Panel, Series
 from sgdsde.plots.style import WRITTEN
 from sgdsde.regions import Interval
@@ -118,7 +119,7 @@ class EscapeSurvival(Study[Config]):
                 else:
                     notes.append(f"{problem}, {name}: the oracle refuses; no exact curve")
                 found = parts["watched"].mean_estimate()
-                lines.append(Line(f"{problem} {model}", "E min(τ, T) / SGD's exact", _scaled(found, 1 / restricted)))
+                lines.append(Line(f"{problem} {model}", "E min(τ, T) / SGD's exact", over(found, restricted)))
                 if law is not None:
                     ratio = float(law.survival(eta * np.arange(float(last))).sum()) / restricted
                     lines.append(Line(f"{problem} {model}", "the same, exact", Estimate(ratio, 0.0, 0, ratio, ratio)))
@@ -174,10 +175,6 @@ def _grid(last: int) -> np.ndarray:
 def _edges(last: int) -> np.ndarray:
     """A path that left at step j counts between the grid's points below and at j."""
     return _grid(last) + 0.5
-
-
-def _scaled(found: Estimate, factor: float) -> Estimate:
-    return Estimate(found.value * factor, found.stderr * factor, found.n, found.low * factor, found.high * factor)
 
 
 def _remarks(what: str, parts: Mapping[str, Any]) -> list[str]:

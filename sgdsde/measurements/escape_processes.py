@@ -5,17 +5,20 @@ Where ηλ ≥ 1 can be reached the models with a real logarithm run clipped at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import scipy.stats
 
 from sgdsde.kernel import Kernel
 from sgdsde.kernels import SGD, Heun
 from sgdsde.noise import Noise
 from sgdsde.oracles import ExitLaw, sgd_mean_exit, skeleton_mean_exit
 from sgdsde.region import Region
-from sgdsde.sde import SDE
+from sgdsde.sde import ModifiedEquation
 from sgdsde.sdes import HASME, HASME3, SME1, SME2, SME3, SPF, EvenStepHASME, HASMEProduct
-from sgdsde.types import InputError, OracleRefusal, suggest
+from sgdsde.types import Estimate, InputError, OracleRefusal, suggest
 
 MODELS: dict[str, Any] = {
     "SME1": SME1,
@@ -45,13 +48,13 @@ def checked_processes(names: Sequence[str]) -> None:
             raise InputError(f"models: {name!r} is no process of an escape study." + suggest(name, list(PROCESSES)))
 
 
-def model(name: str, noise: Noise, eta: float) -> SDE:
+def model(name: str, noise: Noise, eta: float) -> ModifiedEquation:
     """The SDE model of this name; those that take a logarithm with ``log="clip"``.
 
     Raises:
         DomainError: the model does not exist for this noise and η.
     """
-    sde: SDE = MODELS[name](noise, eta, log="clip") if name in LOGARITHMIC else MODELS[name](noise, eta)
+    sde: ModifiedEquation = MODELS[name](noise, eta, log="clip") if name in LOGARITHMIC else MODELS[name](noise, eta)
     return sde
 
 
@@ -68,3 +71,12 @@ def exact_exit(name: str, noise: Noise, eta: float, start: float, region: Region
         return skeleton_mean_exit(model(name, noise, eta), start, region, tolerance=TOLERANCE)
     except OracleRefusal:
         return None
+
+
+def mean_from_rate(rate: Estimate) -> Estimate:
+    """1/rate of a mean over ``rate.n`` replicas of a splitting, with Student's 95 % interval on the log scale; NaN where there is no rate."""
+    if not rate.value > 0:
+        return Estimate(math.nan, math.nan, rate.n, math.nan, math.nan)
+    relative = rate.stderr / rate.value
+    factor = math.exp(float(scipy.stats.t.isf(0.025, max(rate.n - 1, 1))) * relative)
+    return Estimate(1 / rate.value, relative / rate.value, rate.n, 1 / (rate.value * factor), factor / rate.value)
