@@ -21,6 +21,8 @@ BUDGET = 2**30
 #: the gradient's graph over the loss's
 GRAPHS = 3
 MOST_VECTORS = 32
+#: bytes of graphs of one block of vectors, by type of device: a block saves calls, but once it leaves a core's cache it costs more than it saves
+BLOCK_BYTES = {"cpu": 2**22, "cuda": 2**30}
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,14 @@ def plan(each: int, n: int, point: Tensor, *, separable: bool, asked: int | None
             f"A Hessian product over {least} samples at once would take {(GRAPHS + 1) * least * each / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free. "
             + ("Use fewer samples." if not separable else "Give a smaller piece." if asked else "Use a smaller network, float32, or another machine.")
         )
-    vectors = max(1, min(MOST_VECTORS, limit // (each * least) - GRAPHS))
+    together = n if not separable or asked is None else least  # samples in a piece, if all fit
+    vectors = max(1, min(MOST_VECTORS, BLOCK_BYTES.get(point.device.type, BLOCK_BYTES["cuda"]) // (each * together)))
     if asked is not None or not separable:
         return Memory(each, None if least >= n else least, vectors, (GRAPHS + vectors) * least * each)
     whole = limit // (each * n) - GRAPHS  # vectors that fit beside the graph of all samples
     if whole >= 1:
-        vectors = min(MOST_VECTORS, whole)
+        vectors = min(vectors, whole)
         return Memory(each, None, vectors, (GRAPHS + vectors) * n * each)
-    vectors = min(vectors, 8)
+    vectors = max(1, min(MOST_VECTORS // 4, limit // each - GRAPHS))  # several, for each piece is evaluated anew for each block of them
     samples = max(1, limit // (each * (GRAPHS + vectors)))
     return Memory(each, samples, vectors, (GRAPHS + vectors) * samples * each)
