@@ -22,6 +22,8 @@ from sgdsde.objectives.resident import Resident
 KEPT_NUMBERS = {"cpu": 2**26, "cuda": 2**30}
 #: below this many numbers in a product over one sample, batched matrix products are faster than element-wise ones
 _SMALL = 64
+#: sums of at most this many terms are added up one by one
+_NARROW = 2
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,11 @@ def _product(W: Tensor, h: Tensor) -> Tensor:
         return W @ h[0]
     if h.shape[2] == 1 and h.device.type == "cpu" and W.shape[1] * W.shape[2] >= _SMALL:
         return (W * h.transpose(1, 2)).sum(2, keepdim=True)
+    if W.shape[2] <= _NARROW and h.shape[2] > 1 and h.device.type == "cpu":  # batched products of so few terms take a slow path
+        total = W[:, :, :1] * h[:, :1]
+        for i in range(1, W.shape[2]):
+            total = torch.addcmul(total, W[:, :, i : i + 1], h[:, i : i + 1])
+        return total
     return W @ h
 
 
