@@ -11,18 +11,20 @@ STAMP := $(ENV)/.sgdsde-installed
 PROFILE ?= quick
 OUT ?= report
 WORKERS ?= 2
+WIDTH ?= neurips
 
 # one thread of linear algebra a worker: blocks and test workers are the parallelism
 export OMP_NUM_THREADS = 1
 
-.PHONY: help install verify test check lint bench figures clean
+.PHONY: help install verify test check lint bench figures docs clean
 
 help:
 	@echo "make verify   measure the claims and write report/report.html (PROFILE=quick|full)"
 	@echo "make test     the tests (below 10 minutes on 2 cores)"
-	@echo "make check    all tests, the slow ones too, with linter and type checker"
+	@echo "make check    all tests, the slow ones too, linter, type checker, documentation"
 	@echo "make bench    the benchmark tables in benchmarks/"
-	@echo "make figures  the picture of the README"
+	@echo "make figures  the figures of the paper, in figures/ (WIDTH=neurips|icml|jmlr)"
+	@echo "make docs     the documentation, in docs/_build/html (a warning is an error)"
 
 install: $(STAMP)
 
@@ -38,7 +40,7 @@ verify: install
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
-check: install lint
+check: install lint docs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: install
@@ -50,8 +52,12 @@ bench: install
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 figures: install
-	$(BIN)/python -m sgdsde verify --claim A5 --claim A15-small --out $(OUT)
-	mkdir -p docs/images && cp $(OUT)/figures/main.png docs/images/report.png
+	$(BIN)/python -m sgdsde figures --width $(WIDTH) --out figures
+
+docs: install
+	@$(BIN)/python -c 'import sphinx, myst_parser, pydata_sphinx_theme' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf .venv report runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv report runs figures docs/_build docs/api/generated .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,48 @@
+"""Sphinx: theory notes, tutorials and the reference from docstrings. ``make docs`` builds it; a warning is an error."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import sgdsde
+
+project, author = "sgdsde", "the sgdsde authors"
+version = release = sgdsde.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+html_theme = "pydata_sphinx_theme"
+html_title = f"sgdsde {version}"
+html_theme_options = {"show_prev_next": True, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+html_show_sourcelink = False
+templates_path = ["templates"]
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+napoleon_use_rtype = False
+napoleon_attr_annotations = True
+# Docstrings are written for people: formulas in plain text, names in double backticks. What docutils makes of the layout of single lines is no error;
+# missing pages, broken links and modules that cannot be imported are.
+suppress_warnings = ["docutils", "ref.python"]
+
+
+def _plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Absolute values, products and trailing underscores in formulas are no markup."""
+    for index, line in enumerate(lines):
+        parts = re.split(r"(``.*?``|:[\w:]+:`.*?`)", line)
+        parts[::2] = [re.sub(r"([|*])", r"\\\1", re.sub(r"(\w)_(?!\w)", r"\1\\_", part)) for part in parts[::2]]
+        # napoleon's own emphasis on names of parameters stays as it is
+        lines[index] = re.sub(r"\\\*\\\*(\w+)\\\*\\\*", r"**\1**", "".join(parts))
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", _plain, priority=900)
