@@ -70,7 +70,7 @@ class EscapeBarrier(Study[Config]):
             "batch": (3.0, 6.0, 12.0),
             "sharpness": (0.25, 1.0, 2.5),
             "effort": 128,
-            "substeps": 4,
+            "substeps": 8,
         },
         "full": {},
         "paper": {"paths": 256, "effort": 1024, "substeps": 16},

@@ -35,11 +35,11 @@ class Config(StudyConfig):
 
     models: tuple[str, ...] = option(MODELS, "SGD and SDE models (sgdsde list models)")
     falling: float = option(0.5, "eta·mu of the falling direction", above=0, high=1.9)
-    rising: float = option(0.8, "eta·lambda of the rising direction in the plane", above=0, high=0.99)
+    rising: float = option(0.85, "eta·lambda of the rising direction in the plane", above=0, high=0.99)
     angle: float = option(30.0, "how far the falling direction is turned from the first axis, degrees", low=-180, high=180)
     correlation: float = option(0.6, "correlation of the noise in the axes of the plane", low=-0.99, high=0.99)
-    plane_distance: float = option(6.0, "radius of the disc in s = eta·sigma", low=2, high=1e6)
-    bins: int = option(72, "bins of the angle of exit", low=8, high=720)
+    plane_distance: float = option(3.0, "radius of the disc in s = eta·sigma", low=1, high=1e6)
+    bins: int = option(120, "bins of the angle of exit, an even number", low=8, high=720)
     dim: tuple[int, ...] = option((1, 10, 100, 300, 1000), "dimensions", low=1, high=10_000)
     models_up_to: int = option(100, "models run up to this dimension", low=1, high=10_000)
     wall: float = option(0.5, "eta·lambda of the rising directions in d dimensions", above=0, high=0.99)
@@ -55,13 +55,15 @@ class EscapeSaddles(Study[Config]):
     title = "How SGD and its SDE models leave saddles: directions and times"
     config = Config
     profiles: Mapping[str, Mapping[str, Any]] = {
-        "quick": {"paths": 8_192, "block_paths": 4_096, "dim": (1, 10, 100, 400), "models_up_to": 10, "eta": (0.1, 0.3, 0.9, 1.6), "bins": 36},
+        "quick": {"paths": 8_192, "block_paths": 4_096, "dim": (1, 10, 100, 400), "eta": (0.1, 0.3, 0.9, 1.6), "bins": 72},
         "full": {"paths": 262_144, "block_paths": 16_384},
         "paper": {"paths": 4_194_304, "block_paths": 65_536, "substeps": 32},
     }
 
     def check(self, config: Config) -> None:
         checked_processes(config.models)
+        if config.bins % 2:
+            raise InputError(f"bins = {config.bins}; wanted an even number, so that opposite directions have bins of their own.")
         for dim in config.dim:
             if _left(config, dim) <= 4:
                 raise InputError(f"dim = {dim}: the rising directions alone fill the ball of radius {config.distance:g}; wanted a larger distance.")
@@ -105,11 +107,9 @@ class EscapeSaddles(Study[Config]):
         return result
 
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
-        lines = [
-            Line(cell, quantity, parts[key].mean_estimate())
-            for cell, parts in cells.items()
-            for quantity, key in (("mean exit in steps", "steps"), ("E sin² of the angle to the falling direction", "sin2"))
-        ]
+        lines = [Line(cell, "mean exit in steps", parts["steps"].mean_estimate()) for cell, parts in cells.items()]
+        wide = [cell for cell in cells if not cell.startswith(("eta=", "d=1 "))]
+        lines += [Line(cell, "E sin² of the angle to the falling direction", cells[cell]["sin2"].mean_estimate()) for cell in wide]
         lost = {cell: int(parts["steps"].lost) for cell, parts in cells.items() if int(parts["steps"].lost)}
         notes = tuple(f"{cell}: {count} of {config.paths:,} paths did not leave or diverged, so it has no mean" for cell, count in lost.items())
         return Summary(tuple(lines), (*self._plane(config, cells), *self._space(config, cells), *self._line(config, cells)), notes)
@@ -117,28 +117,30 @@ class EscapeSaddles(Study[Config]):
     def _plane(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> tuple[Panel, ...]:
         rose: list[Series] = []
         spread: list[Series] = []
+        seen: list[float] = []
         for name in config.models:
             found = cells[f"plane {name}"]["angle"]
             width = 360.0 / config.bins
             share = found.counts / found.total
             half = 1.96 * np.sqrt(share * (1 - share) / found.total)
+            middle = config.bins // 2
             degrees = (found.edges[1:] + found.edges[:-1]) / 2
             at = np.radians(degrees + config.angle)
             closed = np.append(np.arange(len(at)), 0)
             radius = np.sqrt(share / width)[closed]
             rose.append(Series(name, WRITTEN.get(name, name), radius * np.cos(at[closed]), radius * np.sin(at[closed])))
-            folded = (share[: config.bins // 2] + share[config.bins // 2 : 2 * (config.bins // 2)]) / width
-            error = np.hypot(half[: config.bins // 2], half[config.bins // 2 : 2 * (config.bins // 2)]) / width
-            edges = found.edges[: config.bins // 2]
-            spread.append(Series(name, WRITTEN.get(name, name), edges, folded, folded - error, folded + error, "steps"))
+            folded, error = (share[:middle] + share[middle:]) / width, np.hypot(half[:middle], half[middle:]) / width
+            seen.append(float(np.abs(degrees[:middle][share[:middle] + share[middle:] > 1e-3]).max()))
+            low, high = (np.append(part, part[-1]) for part in (np.maximum(folded - error, 0), folded + error))
+            spread.append(Series(name, WRITTEN.get(name, name), found.edges[: middle + 1], np.append(folded, folded[-1]), low, high, "steps"))
         reach = 1.1 * max(float(np.hypot(series.x, series.y).max()) for series in rose)
         turn = math.radians(config.angle)
         axis = np.array([-reach, reach])
         rose.append(Series("GradientFlow", "falling direction", axis * math.cos(turn), axis * math.sin(turn)))
-        side = "√(share a degree)"
+        side, widest = "√(share a degree)", min(90.0, 10 * math.ceil(max(seen) / 10 + 0.5))
         return (
             Panel("Directions of exit in the plane", f"{side} · cos φ", f"{side} · sin φ", tuple(rose), aspect="equal"),
-            Panel("Angle to the falling direction", "angle, degrees (both sides together)", "share a degree", tuple(spread)),
+            Panel("Angle to the falling direction", "angle, degrees (both sides together)", "share a degree", tuple(spread), x_range=(-widest, widest)),
         )
 
     def _space(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> tuple[Panel, ...]:
