@@ -38,9 +38,20 @@ class MinibatchWithoutReplacement(Noise):
         return [cls(squares, 1), cls(squares, 4), cls(logistic, 3), cls(squares, squares.n)]
 
     def batches(self, theta: Tensor, generator: torch.Generator) -> Tensor:
-        """The samples of one step of each path, ``[P, B]``, all different."""
-        keys = torch.rand(theta.shape[0], self.objective.n, generator=generator, device=theta.device)  # [paths, n]
-        return keys.topk(self.batch_size, dim=1, sorted=False).indices
+        """The samples of one step of each path, ``[P, B]``, all different: uniform among all such batches.
+
+        Where B is small against √n, independent draws until all differ (a row is kept with probability about exp(−B²/2n)); else the largest of n random keys.
+        """
+        paths, n, size = theta.shape[0], self.objective.n, self.batch_size
+        if size * (size - 1) > n:
+            keys = torch.rand(paths, n, generator=generator, device=theta.device)  # [paths, n]
+            return keys.topk(size, dim=1, sorted=False).indices
+        batch = torch.randint(n, (paths, size), generator=generator, device=theta.device)
+        rows = torch.nonzero(_repeats(batch))[:, 0]
+        while rows.numel():
+            batch[rows] = torch.randint(n, (rows.numel(), size), generator=generator, device=theta.device)
+            rows = rows[_repeats(batch[rows])]
+        return batch
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
@@ -54,3 +65,9 @@ class MinibatchWithoutReplacement(Noise):
 
     def conventions(self) -> Conventions:
         return Conventions(batch_size=self.batch_size, n=self.objective.n, sampling="minibatch without replacement")
+
+
+def _repeats(batch: Tensor) -> Tensor:
+    """Which rows hold a sample twice, bool ``[P]``."""
+    ordered = batch.sort(1).values
+    return (ordered[:, 1:] == ordered[:, :-1]).any(1)
