@@ -40,3 +40,19 @@ def test_targets_of_the_makefile_are_those_of_the_readme() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_citation_names_this_version() -> None:
+    import yaml
+
+    import sgdsde
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == sgdsde.__version__
+    assert citation["license"] == "MIT"
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+def test_lines_of_the_readme_fit_the_terminal() -> None:
+    for block in re.findall(r"```\n(.*?)```", README, re.DOTALL):
+        assert max(map(len, block.splitlines())) <= 110
