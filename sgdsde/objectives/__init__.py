@@ -19,6 +19,7 @@ from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.objectives.shallow_tanh import ShallowTanh
 from sgdsde.objectives.shared_curvature import SharedCurvature
+from sgdsde.objectives.sharp_flat_wells import SharpFlatWells
 from sgdsde.objectives.stiffening_well import StiffeningWell
 from sgdsde.objectives.strict_saddle import StrictSaddle
 from sgdsde.objectives.two_layer_linear import TwoLayerLinear
@@ -42,6 +43,7 @@ __all__ = [
     "Quadratic",
     "ShallowTanh",
     "SharedCurvature",
+    "SharpFlatWells",
     "StiffeningWell",
     "StrictSaddle",
     "TwoLayerLinear",
