@@ -53,6 +53,6 @@ def test_the_citation_names_this_version() -> None:
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
 
 
-def test_lines_of_the_readme_fit_the_terminal() -> None:
-    for block in re.findall(r"```\n(.*?)```", README, re.DOTALL):
-        assert max(map(len, block.splitlines())) <= 110
+def test_commands_of_the_readme_fit_the_terminal() -> None:
+    for block in re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE):
+        assert block[0] == "python" or max(map(len, block[1].splitlines())) <= 110
