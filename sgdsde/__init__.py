@@ -29,6 +29,7 @@ _MODULES = (
     "rng",
     "stats",
     "training",
+    "bounds",
     "types",
     "order",
 )
