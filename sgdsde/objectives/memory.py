@@ -15,6 +15,9 @@ from sgdsde.types import InputError
 #: numbers that one piece of work may hold at once, by type of device: a few times a core's cache, or enough to fill a GPU
 PIECE_NUMBERS = {"cpu": 2**19, "cuda": 2**27}
 
+#: requests below this many numbers need not be looked at
+LARGE = 2**24
+
 #: share of the free memory that one request may take
 _SHARE = 0.8
 

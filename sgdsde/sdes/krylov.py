@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sgdsde.calculus import hvp_at
 from sgdsde.objective import Objective
+from sgdsde.objectives.memory import LARGE, require
 from sgdsde.rng import stream
 from sgdsde.sdes.functions import ell, phi_square, spectrum_of
 from sgdsde.sdes.log_domain import LogDomain
@@ -101,6 +102,8 @@ def lanczos(product: Callable[[Tensor], Tensor], v: Float[Tensor, "paths dim"], 
     """
     paths, dim = v.shape
     steps = min(steps, dim)
+    if paths * steps * dim > LARGE:
+        require(2 * paths * steps * dim, v, what=f"{steps} Lanczos steps of {paths} vectors in {dim} dimensions", instead="Use a smaller block_size.")
     norm = torch.linalg.vector_norm(v, dim=1)
     basis = v.new_zeros(paths, steps, dim)
     T = v.new_zeros(paths, steps, steps)

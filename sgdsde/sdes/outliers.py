@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sgdsde.calculus import hvp_at
 from sgdsde.objective import Objective
+from sgdsde.objectives.memory import LARGE, require
 from sgdsde.rng import stream
 
 #: a space is restarted when it would become wider than this many blocks
@@ -65,6 +66,19 @@ def orthonormal(rows: Float[Tensor, "paths m dim"]) -> Float[Tensor, "paths m di
     return rows
 
 
+def whitened(rows: Float[Tensor, "paths w dim"], images: Float[Tensor, "paths w dim"]) -> tuple[Tensor, Tensor]:
+    """An orthonormal basis of the rows' span and H times it, from H times the rows; zero rows where these are nearly dependent.
+
+    What is dropped has less than 1e-4 of its length beside the others (1e-2 in float32): dividing by that would amplify the images' rounding.
+    """
+    length = torch.linalg.vector_norm(rows, dim=2, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    rows, images = rows / length, images / length
+    values, turns = torch.linalg.eigh((rows @ rows.transpose(1, 2)).nan_to_num())
+    scale = torch.where(values > torch.finfo(rows.dtype).eps ** 0.5, values.clamp_min(torch.finfo(rows.dtype).tiny).rsqrt(), torch.zeros_like(values))
+    change = scale[:, :, None] * turns.transpose(1, 2)
+    return change @ rows, change @ images
+
+
 def _beside(Q: Tensor, rows: Tensor) -> Tensor:
     """An orthonormal basis of what the rows add to the orthonormal rows Q; zero rows where they add nothing."""
     for _ in range(2):
@@ -105,6 +119,10 @@ def outliers(
 
     Each path stops when it is accepted after ``least`` growths or more, or after ``rounds``.
     """
+    paths, dim = theta.shape
+    numbers = 4 * _WIDEST * paths * rows.shape[1] * dim
+    if numbers > LARGE:
+        require(numbers, theta, what=f"Tracking {rows.shape[1]} eigenvectors of {paths} paths in {dim} dimensions", instead="Use a smaller block_size or k.")
     product = hvp_at(objective, theta)
     Q, HQ = rows, product(rows) if images is None else images
     m, live, found = rows.shape[1], torch.arange(theta.shape[0], device=theta.device), None

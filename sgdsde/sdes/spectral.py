@@ -7,8 +7,9 @@ any number of vectors, and the bracket is O(x³), so what small eigenvalues do t
 - s(x) = φ((1−x)²)^½ with φ(u) = log(u)/(u−1), u − 1 = x² − 2x: φ = 1 + x + 5x²/6 + 2x³/3 + …, s = 1 + x/2 + 7x²/24 + 3x³/16 + …
 
 All coefficients of −ℓ and s are positive and those of s smaller, so on a bulk |x| ≤ x_b both errors are at most e(x_b) = −ℓ(x_b) − 1 − x_b/2 − x_b²/3
-= Σ_{j≥3} x_bʲ/(j+1), between x_b³/4 and x_b³ for x_b ≤ .85. Outliers that are off by a residual ‖r‖ move the functions by at most η‖r‖·|h′ − p′|, and
-|h′ − p′| ≤ x²/(1−x⁺): this product is what the tolerance bounds. Sagun et al. 1706.04454: in trained networks k is about the number of classes.
+= Σ_{j≥3} x_bʲ/(j+1), between x_b³/4 and x_b³ for x_b ≤ .85. Outliers that are off by residuals rᵢ move the functions, to first order,
+by at most η‖rᵢ‖·|h′ − p′| each, and |h′ − p′| ≤ x²/(1−x⁺): this is what the tolerance bounds. Sagun et al. 1706.04454: in trained
+networks k is about the number of classes.
 """
 
 from __future__ import annotations
@@ -25,15 +26,13 @@ from sgdsde.objective import Objective
 from sgdsde.sdes.functions import ell, phi_square
 from sgdsde.sdes.log_domain import LogDomain
 from sgdsde.sdes.matrix_functions import HessianFunctions, MatrixFunctions, congruence_by_rows
-from sgdsde.sdes.outliers import COLD_LEAST, COLD_ROUNDS, WARM_ROUNDS, Outliers, Tracked, cold_rows, orthonormal, outliers, ritz
+from sgdsde.sdes.outliers import COLD_LEAST, COLD_ROUNDS, WARM_ROUNDS, Outliers, Tracked, cold_rows, outliers, ritz, whitened
 from sgdsde.types import DomainError, InputError, positive, report_count, report_worst
 
 #: Taylor coefficients of degree 0, 1, 2
 ELL_SERIES, ROOT_PHI_SERIES = (-1.0, -1 / 2, -1 / 3), (1.0, 1 / 2, 7 / 24)
 #: rows beyond k: they make the k-th pair converge, and their largest value is the bulk's edge
 _GUARD = 2
-#: a bulk direction that moves by this much more than the k-th outlier is one
-_MISSED = 1.05
 
 FLOW, AMPLIFIER = "flow", "amplifier"
 
@@ -120,12 +119,14 @@ class _SpectralFunctions(HessianFunctions):
         rows = self._tracked.recall(theta)
         if rows is None:
             found, first = self._cold(theta), product(V)
+            second = product(first)
         else:
             images = product(torch.cat([rows, V], 1))
-            first, images = images[:, self._rows :], images[:, : self._rows]
-            found = self._refined(theta, ritz(rows, images, self._rows)[0], rows, images)
-        second = product(first)
-        found = self._without_misses(theta, found, V, first, second)
+            first = images[:, self._rows :]
+            second = product(first)
+            # H is known on v, Hv of every vector too: an outlier that has grown meanwhile shows there, since the noise's v is fresh at each step
+            known = whitened(torch.cat([rows, V, first], 1), torch.cat([images, second], 1))
+            found = self._refined(theta, *ritz(*known, self._rows))
         self._tracked.keep(torch.where(torch.isfinite(theta).all(1)[:, None, None], found.vectors, cold_rows(theta, self._rows)))
         self._report(found, theta.shape[1])
         x = eta * found.values[:, : self._k]
@@ -144,9 +145,9 @@ class _SpectralFunctions(HessianFunctions):
         return self._weighted(values, residuals) <= self._settings.tolerance
 
     def _weighted(self, values: Tensor, residuals: Tensor) -> Tensor:
-        """The largest η‖r‖·x²/(1 − x⁺) of the outliers, x held below 1."""
+        """The root of the sum of squares of η‖r‖·x²/(1 − x⁺) over the outliers, x held below 1."""
         x = self._eta * values[:, : self._k]
-        return (self._eta * residuals[:, : self._k] * x * x / (1 - x.clamp(0, 0.99))).amax(1)
+        return torch.linalg.vector_norm(self._eta * residuals[:, : self._k] * x * x / (1 - x.clamp(0, 0.99)), dim=1)
 
     def _cold(self, theta: Tensor) -> Outliers:
         found = outliers(self._objective, theta, cold_rows(theta, self._rows), accept=self._settled, rounds=COLD_ROUNDS, least=COLD_LEAST)
@@ -161,8 +162,11 @@ class _SpectralFunctions(HessianFunctions):
         tiny = (self._eta * (values.abs() + residuals)).amax(1) <= self._settings.tolerance ** (1 / 3)
         return self._accept(values, residuals) & (relative | tiny)
 
-    def _refined(self, theta: Tensor, found: Outliers, rows: Tensor, images: Tensor) -> Outliers:
-        """The eigenpairs of the paths that are not accurate enough computed anew: from the rows at hand, and from nothing where that does not do."""
+    def _refined(self, theta: Tensor, found: Outliers, images: Tensor) -> Outliers:
+        """The eigenpairs of the paths that are not accurate enough computed anew: from those at hand, and from nothing where that does not do.
+
+        ``images``: H times the vectors at hand.
+        """
         mask = ~self._accept(found.values, found.residuals) & torch.isfinite(theta).all(1)
         for attempt in ("outliers recomputed", "outliers recomputed from nothing"):
             if not bool(mask.any()):
@@ -170,37 +174,13 @@ class _SpectralFunctions(HessianFunctions):
             paths = torch.nonzero(mask)[:, 0]
             report_count(attempt, len(paths))
             if attempt == "outliers recomputed":
-                some, known = rows[paths], images[paths]
-                better = outliers(self._objective, theta[paths], some, accept=self._accept, rounds=WARM_ROUNDS, least=1, images=known)
+                rows, known = found.vectors[paths], images[paths]
+                better = outliers(self._objective, theta[paths], rows, accept=self._accept, rounds=WARM_ROUNDS, least=1, images=known)
             else:
                 better = self._cold(theta[paths])
             found = found.replaced(paths, better)
             mask = mask & ~self._accept(found.values, found.residuals)
         return found
-
-    def _without_misses(self, theta: Tensor, found: Outliers, V: Tensor, first: Tensor, second: Tensor) -> Outliers:
-        """A bulk direction that H stretches more than the k-th outlier is an outlier that was not there before: it joins the rows.
-
-        With u and w the bulk's parts of Hv and H²v, ‖w‖/‖u‖ estimates its eigenvalue λ from below, and η³λ‖w‖/‖v‖ what leaving it to the expansion costs: below
-        the tolerance nothing is done. The noise's v is fresh at each step, so nothing that matters to it hides for long.
-        """
-        if self._rows >= theta.shape[1]:
-            return found
-        basis, tiny = found.vectors, torch.finfo(theta.dtype).tiny
-        u, w = (torch.linalg.vector_norm(part - (part @ basis.transpose(1, 2)) @ basis, dim=2).clamp_min(tiny) for part in (first, second))
-        stretch = w / u
-        cost = self._eta**3 * stretch * w / torch.linalg.vector_norm(V, dim=2).clamp_min(tiny)
-        edge = found.values[:, : self._k].abs().amin(1, keepdim=True)
-        cost = torch.where(stretch > _MISSED * edge, cost, torch.zeros_like(cost))
-        worst, which = cost.max(1)
-        missed = worst > 2 * self._settings.tolerance
-        if not bool(missed.any()):
-            return found
-        paths = torch.nonzero(missed)[:, 0]
-        report_count("outliers that appeared", len(paths))
-        extra = second[paths, which[paths]][:, None]
-        rows = orthonormal(torch.cat([basis[paths, :-1], extra], 1))
-        return found.replaced(paths, outliers(self._objective, theta[paths], rows, accept=self._settled, rounds=WARM_ROUNDS, least=1))
 
     def _report(self, found: Outliers, dim: int) -> None:
         report_worst("error bound of the outliers", float(self._weighted(found.values, found.residuals).nan_to_num().max()))
