@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from sgdsde.plots.panel import Series
+from sgdsde.plots.style import WRITTEN, model_of
 from sgdsde.types import InputError, suggest
 
 Kind = Literal["line", "points", "band", "steps"]
@@ -57,6 +60,19 @@ class Panels(dict[str, Curve]):
 
     def __missing__(self, label: str) -> Curve:
         raise InputError(f"There is no series {label!r}." + suggest(label, list(self)))
+
+    def drawn(self, looks: Mapping[str, str] = MappingProxyType({})) -> tuple[Series, ...]:
+        """All curves of the panel but images as they were drawn; ``looks`` gives a look to labels that are no model's name.
+
+        A label that is a model's name in the package (SME1), not in words (SME-1), was drawn without a word in the legend, and is again.
+        """
+        series = []
+        for label, curve in self.items():
+            if curve.kind != "image":
+                base = label.removesuffix(f" ({curve.kind})")
+                written = WRITTEN.get(base, base) == base
+                series.append(curve.series(looks.get(base, model_of(base)), base if written else ""))
+        return tuple(series)
 
 
 class Table(dict[str, Panels]):
