@@ -63,7 +63,7 @@ class EscapeBarrier(Study[Config]):
     config = Config
     profiles: Mapping[str, Mapping[str, Any]] = {
         "quick": {
-            "paths": 32,
+            "paths": 16,
             "block_paths": 16,
             "models": ("SGD", "SME1", "HASME"),
             "eta": (0.07, 0.1, 0.2),
@@ -139,7 +139,7 @@ class EscapeBarrier(Study[Config]):
                 for model, slope in COLD.items():
                     if model in config.models:
                         step = np.array([_scaled(config, axis, v)[0] for v in dense])
-                        ratios.append(Series("PrincipalFlow", "theory, T → 0", at, np.exp(slope * step)))
+                        ratios.append(Series("PrincipalFlow", f"{WRITTEN[model]}'s theory, T → 0", at, np.exp(slope * step)))
             panels.append(Panel(f"Mean exit against {WORDS[axis]}", symbol, "mean exit, steps", tuple(means), log=log))
             panels.append(Panel(f"The models over SGD, {WORDS[axis]}", symbol, "mean exit / SGD's exact", tuple(ratios), log=log, level=1.0))
         return Summary(tuple(lines), tuple(panels), tuple(notes))

@@ -96,13 +96,13 @@ class EscapePaths(Study[Config]):
             written = WRITTEN.get(name, name)
             found = np.where(cells[f"drawn {name}"]["paths"].lost == 0, cells[f"drawn {name}"]["paths"].mean, np.nan)  # [times, drawn, 4]
             found = np.concatenate([np.zeros((1, *found.shape[1:])), found])
+            pairs = [until_out(found[:, path], np.array([config.radius, config.height] * 2)) for path in range(config.drawn)]
+            joined = np.concatenate([np.concatenate([pair, np.full((1, 4), np.nan)]) for pair in pairs])  # one path after the other, with gaps
+            ends = np.array([pair[np.isfinite(pair[:, 0])][-1] for pair in pairs])  # [drawn, 4]
             series = []
-            for path in range(config.drawn):
-                both = until_out(found[:, path], np.array([config.radius, config.height] * 2))
-                last = int(np.isfinite(both[:, 0]).sum()) - 1
-                for look, said, x, y in (("SGD", "SGD", both[:, 0], both[:, 1]), (name, written, both[:, 2], both[:, 3])):
-                    series.append(Series(look, said if path == 0 else "", x, y))
-                    series.append(Series(look, "", x[last : last + 1], y[last : last + 1], kind="points"))
+            for look, said, first in (("SGD", "SGD", 0), (name, written, 2)):
+                series.append(Series(look, said, joined[:, first], joined[:, first + 1]))
+                series.append(Series(look, "", ends[:, first], ends[:, first + 1], kind="points"))
             x_range, y_range = (-config.radius, config.radius), (-config.height, config.height)
             panels.append(Panel(f"SGD and {written}", "θ₁", "θ₂", tuple(series), image=image, x_range=x_range, y_range=y_range, aspect="equal"))
             square, size, gain = (cells[f"distance {name}"][part].mean_estimate() for part in ("apart", "size", "gain"))
