@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import sgdsde as sg
 from sgdsde import curvature
+from sgdsde.curvature import kronecker
 from sgdsde.curvature.outliers import marchenko_pastur_median
 from sgdsde.types import InputError
 
@@ -196,6 +197,21 @@ def test_van_loan_product_is_the_best_one() -> None:
     for seed in range(3):  # no product near it is better
         left = report.best_left + 0.01 * report.best_left.norm() * rotation(report.left.shape[0], seed)
         assert float((report.block - torch.kron(left, report.best_right)).norm() / norm) > report.best_error
+
+
+def test_decoupling_of_layers_too_large_for_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same report without the rearranged matrix (products only) and with it; the error is a covariance: zero where M and x do not vary together."""
+    network, theta, _ = relu_net()
+    for layer in ("0", "2", "4"):
+        whole = curvature.kronecker_decoupling(network, theta, layer)
+        with monkeypatch.context() as patched:
+            patched.setattr(kronecker, "_SMALL", 0)
+            patched.setattr(kronecker, "_PIECE", 50)
+            cut = curvature.kronecker_decoupling(network, theta, layer)
+            assert torch.allclose(cut.block, whole.block, atol=1e-14)
+        assert cut.error == pytest.approx(whole.error, rel=1e-10)
+        assert cut.best_error == pytest.approx(whole.best_error, rel=1e-6)
+        assert torch.allclose(cut.best.dense(), whole.best.dense(), atol=1e-6 * float(whole.block.norm()))
 
 
 # lines

@@ -1,7 +1,7 @@
 """Extreme eigenpairs with residual bounds: dense below about 3,000 dimensions, else thick-restart Lanczos.
 
-For a symmetric A and a unit vector v with Av = λv + r there is an eigenvalue within ‖r‖ of λ. The residuals of what is returned are measured by k products of
-their own, and so is its orthogonality: what could be a ghost is refused, not returned.
+For a symmetric A and a unit vector v with Av = λv + r there is an eigenvalue within ‖r‖ of λ. Lanczos knows ‖r‖ to rounding; the symmetry that this rests
+on is checked at each of its steps, and the orthogonality of what is returned is measured: what could be a ghost is refused, not returned.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENDS = ("largest", "smallest", "both", "magnitude")
 class Eigenpairs:
     """Eigenvalues (descending), unit eigenvectors ``[dim, k]``, ‖Av − λv‖ of each, and max |VᵀV − I|.
 
-    ``products``: operator–vector products that it took (those of the residuals included); ``converged``: whether all residuals met the tolerance;
+    ``products``: operator–vector products that it took; ``converged``: whether all residuals met the tolerance;
     ``operator``: of what these are the eigenpairs, mode included.
     """
 
@@ -62,7 +62,7 @@ def eigsh(
 
     Raises:
         InputError: k < 1 or k > dim, an unknown end, a tolerance below rounding, a start or basis that does not fit.
-        OracleRefusal: the vectors found are not orthogonal (the operator is not symmetric).
+        OracleRefusal: the operator is not symmetric, or what was found is not orthogonal.
     """
     if which not in ENDS:
         raise InputError(f"which={which!r} is no end of a spectrum." + suggest(which, list(ENDS)))
@@ -76,7 +76,8 @@ def eigsh(
     if dense:
         values, vectors = torch.linalg.eigh(operator.dense())
         index = most_wanted(values, which)[:k]
-        values, vectors, products, converged = values[index], vectors[:, index], operator.dim, True
+        values, vectors, products, converged = values[index], vectors[:, index], operator.dim + k, True
+        residuals = torch.linalg.vector_norm(operator @ vectors - vectors * values, dim=0)
     else:
         kept = min(operator.dim, 2 * k + 30 if basis is None else basis)
         begin = None if start is None else _start(start, operator)
@@ -86,17 +87,16 @@ def eigsh(
                 what=f"A basis of {kept} vectors of {operator.dim} parameters", instead="Ask for fewer eigenpairs or a smaller basis.")  # fmt: skip
         limit = 100 * kept if most is None else most
         found = thick_restart(operator, k, which=which, tolerance=tolerance, start=begin, basis=kept, most=limit, progress=progress)
-        values, vectors, products, converged = found.values, found.vectors, found.products, found.converged
+        values, vectors, residuals, products, converged = found.values, found.vectors, found.residuals, found.products, found.converged
         if not converged:
             warn(f"{products} products did not bring all {k} residuals below {tolerance:g} of the largest eigenvalue; look at residuals, or raise `most`.")
     order = values.argsort(descending=True)
-    values, vectors = values[order], vectors[:, order]
-    residuals = torch.linalg.vector_norm(operator @ vectors - vectors * values, dim=0)
+    values, vectors, residuals = values[order], vectors[:, order], residuals[order]
     gram = vectors.T @ vectors - torch.eye(k, dtype=vectors.dtype, device=vectors.device)
     orthogonality = float(gram.abs().max())
     if orthogonality > math.sqrt(rounding):
         raise OracleRefusal(f"The {k} vectors found are orthogonal only to {orthogonality:.1g}: one may be a ghost of another. Is the operator symmetric?")
-    return Eigenpairs(values, vectors, residuals, orthogonality, "dense" if dense else "thick-restart Lanczos", products + k, converged, operator.description)
+    return Eigenpairs(values, vectors, residuals, orthogonality, "dense" if dense else "thick-restart Lanczos", products, converged, operator.description)
 
 
 def _start(start: Tensor, operator: Operator) -> Tensor:

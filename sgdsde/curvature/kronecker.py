@@ -2,12 +2,15 @@
 
 For a linear layer z = Wx + b with W ``[out, in]`` the block of the Gauss–Newton matrix (and, for piecewise-linear networks, of the Hessian) on vec W
 (row-major, as ``nn.Linear.weight`` is stored) is E[Mₓ ⊗ xxᵀ], Mₓ = (∂o/∂z)ᵀ(∂²ℓ/∂o²)(∂o/∂z) at that sample. The conjecture replaces it by the Kronecker
-product of the means. Van Loan and Pitsianis' rearrangement gives the best Kronecker product there is, the yardstick for it.
+product of the means. Its error is a covariance, E[(Mₓ − E M) ⊗ (xxᵀ − E xxᵀ)], with ‖·‖² = (1/n²)Σᵢⱼ tr(M̃ᵢM̃ⱼ)·tr(X̃ᵢX̃ⱼ): numbers that need no block.
+Van Loan and Pitsianis' rearrangement R = (1/n)Σ vec Mᵢ vec(xᵢxᵢᵀ)ᵀ gives the best Kronecker product there is, by its first singular vectors.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -15,8 +18,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from sgdsde.curvature.operator import Kronecker
+from sgdsde.objectives.memory import require
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError, as_points, suggest
+
+#: numbers held at once, side of a rearranged block that is decomposed whole, power steps otherwise
+_PIECE, _SMALL, _ITERATIONS = 2**24, 1024, 500
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,6 @@ class Decoupling:
     """
 
     layer: str
-    block: Float[Tensor, "p p"]
     left: Float[Tensor, "out out"]
     right: Float[Tensor, "in in"]
     error: float
@@ -37,6 +43,21 @@ class Decoupling:
     gap: float
     best_left: Float[Tensor, "out out"]
     best_right: Float[Tensor, "in in"]
+    sample_curvature: Float[Tensor, "n out out"]
+    inputs: Float[Tensor, "n in"]
+
+    @cached_property
+    def block(self) -> Float[Tensor, "p p"]:
+        """E[Mₓ ⊗ xxᵀ], made when asked for.
+
+        Raises:
+            InputError: it does not fit the machine.
+        """
+        p = self.left.shape[0] * self.right.shape[0]
+        require(2 * p * p, self.left, what=f"The block of {self.layer!r}, [{p}, {p}]", instead="Use layer_operator(gauss_newton_operator(…), …).")
+        out, size = self.left.shape[0], self.right.shape[0]
+        R = _rearranged(self.sample_curvature, self.inputs)
+        return R.reshape(out, out, size, size).permute(0, 2, 1, 3).reshape(p, p)
 
     @property
     def product(self) -> Kronecker:
@@ -70,30 +91,83 @@ def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: 
     x, z = _layer_input_and_output(module, linear[layer], data)
     if x.ndim != 2:
         raise InputError(f"The input of {layer!r} has shape {tuple(x.shape)}; the Kronecker form wants [n, in].")
+    require(4 * x.shape[0] * z.shape[1] ** 2, x, what=f"The curvatures of {x.shape[0]} samples at the {z.shape[1]} outputs of {layer!r}",
+            instead="Use a network with fewer samples.")  # fmt: skip
     M = _output_curvature(network, module, layer, data, targets, z)  # [n, out, out]
-    n = x.shape[0]
-    outer = x[:, :, None] * x[:, None, :]  # [n, in, in]
-    left, right = M.mean(0), outer.mean(0)
-    rearranged = M.flatten(1).T @ outer.flatten(1) / n  # [out², in²]: Van Loan's rearrangement of the block
-    out, size = left.shape[0], right.shape[0]
-    block = rearranged.reshape(out, out, size, size).permute(0, 2, 1, 3).reshape(out * size, out * size)
-    norm = rearranged.norm()
-    U, singular, Vt = torch.linalg.svd(rearranged, full_matrices=False)
-    sign = torch.sign(U[:, 0].reshape(out, out).trace())  # both factors of a positive semi-definite block are so, up to a common sign
+    left, right = M.mean(0), x.T @ x / len(x)
+    norm = _norm(M, x)
+    best_left, best_right, best_error = _best(M, x, norm)
     values, vectors = torch.linalg.eigh(right)
     mean = x.mean(0)
     return Decoupling(
         layer=layer,
-        block=block,
         left=left,
         right=right,
-        error=float((rearranged - left.flatten()[:, None] * right.flatten()[None, :]).norm() / norm),
-        best_error=float((singular[1:] ** 2).sum().sqrt() / norm),
+        error=_error(M, x) / norm,
+        best_error=best_error,
         mean_share=float((mean @ vectors[:, -1]).abs() / mean.norm()),
-        gap=float(values[-1] / values[-2]) if size > 1 else float("inf"),
-        best_left=sign * singular[0] * U[:, 0].reshape(out, out),
-        best_right=sign * Vt[0].reshape(size, size),
+        gap=float(values[-1] / values[-2]) if len(values) > 1 else float("inf"),
+        best_left=best_left,
+        best_right=best_right,
+        sample_curvature=M,
+        inputs=x,
     )
+
+
+def _rearranged(M: Tensor, x: Tensor) -> Float[Tensor, "outout inin"]:
+    """R = (1/n)Σ vec Mᵢ vec(xᵢxᵢᵀ)ᵀ, some samples at a time."""
+    total = M.new_zeros(M.shape[1] ** 2, x.shape[1] ** 2)
+    some = max(1, _PIECE // x.shape[1] ** 2)
+    for m, part in zip(M.flatten(1).split(some), x.split(some), strict=True):
+        total += m.T @ (part[:, :, None] * part[:, None, :]).flatten(1)
+    return total / len(x)
+
+
+def _norm(M: Tensor, x: Tensor) -> float:
+    """‖E[M ⊗ xxᵀ]‖ from (1/n²)Σᵢⱼ tr(MᵢMⱼ)(xᵢᵀxⱼ)², some rows at a time."""
+    flat = M.flatten(1)
+    some = max(1, _PIECE // len(x))
+    total = sum(float(((m @ flat.T) * (part @ x.T) ** 2).sum()) for m, part in zip(flat.split(some), x.split(some), strict=True))
+    return math.sqrt(max(total, 0.0)) / len(x)
+
+
+def _error(M: Tensor, x: Tensor) -> float:
+    """‖E[M ⊗ xxᵀ] − E[M] ⊗ E[xxᵀ]‖ likewise, both factors centred."""
+    flat = (M - M.mean(0)).flatten(1)
+    right = x.T @ x / len(x)
+    toward = ((x @ right) * x).sum(1)  # tr(X_i E X)
+    own = (right**2).sum()
+    some = max(1, _PIECE // len(x))
+    total = 0.0
+    for m, part, here in zip(flat.split(some), x.split(some), toward.split(some), strict=True):
+        total += float(((m @ flat.T) * ((part @ x.T) ** 2 - here[:, None] - toward[None, :] + own)).sum())
+    return math.sqrt(max(total, 0.0)) / len(x)
+
+
+def _best(M: Tensor, x: Tensor, norm: float) -> tuple[Tensor, Tensor, float]:
+    """The factors of the nearest Kronecker product, and its relative error: R's first singular triple, of the matrix or, where large, by products."""
+    out, size = M.shape[1], x.shape[1]
+    if min(out, size) ** 2 <= _SMALL and (out * size) ** 2 <= _PIECE:
+        U, singular, Vt = torch.linalg.svd(_rearranged(M, x), full_matrices=False)
+        u, first, v = U[:, 0], singular[0], Vt[0]
+        error = float((singular[1:] ** 2).sum().sqrt()) / norm
+    else:
+        flat, n = M.flatten(1), len(x)
+        start = M.mean(0).flatten()
+        u = start / start.norm()
+        first = previous = u.new_zeros(())
+        for _ in range(_ITERATIONS):  # R v is never formed: xᵢᵀVxᵢ for each sample, then a mean of M
+            V = (x * (flat @ u / n)[:, None]).T @ x  # Rᵀu, [in, in]
+            v = V.flatten() / V.norm()
+            w = flat.T @ (((x @ v.reshape(size, size)) * x).sum(1)) / n  # Rv
+            first = w.norm()
+            u = w / first
+            if abs(float(first - previous)) <= 1e-14 * float(first):
+                break
+            previous = first
+        error = math.sqrt(max(0.0, 1 - float(first) ** 2 / norm**2))
+    sign = torch.sign(u.reshape(out, out).trace())  # both factors of a positive semi-definite block are so, up to a common sign
+    return sign * first * u.reshape(out, out), sign * v.reshape(size, size), error
 
 
 def _layer_input_and_output(module: nn.Module, layer: nn.Module, data: Tensor) -> tuple[Tensor, Tensor]:
