@@ -103,6 +103,27 @@ def test_every_operator_against_dense_autograd_and_finite_differences(name: str)
     assert float(v @ (curvature.second_moment_operator(network, theta) @ v)) == pytest.approx(float((((up - down) / (2 * h)) ** 2).mean()), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["conv, cross-entropy", "layer norm, user's loss"])
+def test_g_sigma_and_h_p_by_finite_differences(name: str) -> None:
+    """vᵀGv, vᵀΣv and vᵀH_p v from losses and outputs alone, by central differences; the same with ½ for the second-order ones forgotten is far off."""
+    network = NETWORKS[name]
+    theta, h = network.flatten(), 1e-4
+    v = torch.nn.functional.normalize(torch.randn(network.dim, generator=generator(2), dtype=torch.float64), dim=0)
+    points = torch.stack([theta - h * v, theta, theta + h * v])
+    with torch.no_grad():
+        losses, outputs = network.sample_loss(points), network.outputs(points)
+    slopes = (losses[2] - losses[0]) / (2 * h)
+    quadratic = {key: float(v @ (operator @ v)) for key, operator in operators(network, theta).items()}
+    assert quadratic["Σ"] == pytest.approx(float(slopes.var(correction=0)), rel=1e-6)
+    moved = (outputs[2] - outputs[0]) / (2 * h)  # Jv
+    ends = [network.loss_function(outputs[1] + sign * h * moved, network.targets.at(theta)) for sign in (-1, 0, 1)]
+    assert quadratic["G"] == pytest.approx(float(((ends[2] - 2 * ends[1] + ends[0]) / h**2).mean()), rel=1e-5)
+    p = (-losses).exp()
+    H_p = float(v @ (curvature.h_p_operator(network, theta) @ v))
+    assert H_p == pytest.approx(float(((p[2] - 2 * p[1] + p[0]) / h**2 / p[1]).mean()), rel=1e-5, abs=1e-6)
+    assert quadratic["G"] != pytest.approx(0.5 * float(((ends[2] - 2 * ends[1] + ends[0]) / h**2).mean()), rel=0.1)
+
+
 def test_closed_form_three_ways_on_least_squares() -> None:
     """H = XᵀX/n, M = (1/n)Σrᵢ²xᵢxᵢᵀ: the objective's formula, autograd in one piece and in two."""
     X = torch.randn(9, 4, generator=generator(2), dtype=torch.float64)
