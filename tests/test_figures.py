@@ -11,6 +11,7 @@ import pytest
 from toy_claims import CATALOGUE
 
 import sgdsde.claims
+from sgdsde.archive import finished_of, tree_of
 from sgdsde.cli import run
 from sgdsde.figures import Curve, Figure, Sheet, Stored, estimates
 from sgdsde.figures.figure import WIDTHS
@@ -18,10 +19,12 @@ from sgdsde.figures.listing import folder_of_figures, load_figures
 from sgdsde.figures.table import read_table
 from sgdsde.figures.write import write_figure
 from sgdsde.ledger import verify
+from sgdsde.measurement import Finished, Measured
 from sgdsde.plots import Image, Panel, Series, csv_of, panel_figure
 from sgdsde.plots.panel import legend_columns, wrapped
 from sgdsde.report.write import write_tables
 from sgdsde.runs.listing import describe, folder_of_studies, studies
+from sgdsde.store import decode, encode
 from sgdsde.types import InputError
 
 SCRIPTS = sorted(folder_of_figures().glob("*.py"))
@@ -254,6 +257,22 @@ def test_images_are_drawn_in_every_kind() -> None:
     assert len(figure.axes) == len(kinds) + 1 + 3  # six places in two columns, three colour bars
     assert [text.get_text() for text in figure.axes[3].texts] == ["SME-1", "HA-SME"]
     assert [text.get_text() for text in figure.axes[4].texts] == ["SME-1"]
+
+
+def test_measurements_keep_their_images() -> None:
+    image = Image(np.arange(2.0), np.arange(3.0), np.arange(6.0).reshape(3, 2), "z", contours=(1.0,), names=("a",))
+    panel = Panel(
+        "P", "x", "y", (Series("SGD", "l", np.arange(2.0), np.arange(2.0)),), image=image, x_range=(0.0, 1.0), x_ticks=("a", "b"), texts=((0.0, 1.0, "t"),)
+    )
+    made = Finished(Measured({}, panels=(panel,)), "", 1.0)
+    again = finished_of(decode(encode(tree_of(made))))
+    assert again.measured is not None
+    back = again.measured.panels[0]
+    assert back.image is not None
+    np.testing.assert_equal(vars(back.image), vars(image))
+    assert (back.x_range, back.x_ticks, back.aspect, back.y_range) == ((0.0, 1.0), ("a", "b"), "auto", None)
+    assert [tuple(text) for text in back.texts] == [(0.0, 1.0, "t")]
+    assert csv_of([back]) == csv_of([panel])
 
 
 def test_a_figure_without_panels_is_refused(report: Path, script: Path, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def render(record: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
         record=record,
         claims=claims,
         counts=counts,
+        catalogue=len({claim["id"] for claim in [*claims, *record["not_run"]]}),
         verdicts={claim["id"]: claim["verdict"] for claim in claims},
         calibration=next((claim for claim in claims if claim["id"] == CALIBRATION), None),
         symbols=VERDICTS,
