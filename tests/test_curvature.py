@@ -185,6 +185,8 @@ def test_bad_input_is_refused_in_words() -> None:
         curvature.eigsh(operator, network.dim + 1)
     with pytest.raises(InputError, match="cannot multiply shape"):
         operator @ torch.ones(3, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"torch\.float64 on cpu, the vectors torch\.float32"):
+        operator @ torch.ones(network.dim, dtype=torch.float32)
     with pytest.raises(InputError, match=r"no nn\.Linear"):
         curvature.kronecker_decoupling(network, theta, "1")
     with pytest.raises(InputError, match="For linear models G = H"):

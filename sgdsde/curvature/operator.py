@@ -50,10 +50,14 @@ class Operator(ABC):
         """Products with a vector ``[dim]`` or a block ``[dim, k]``.
 
         Raises:
-            InputError: another shape.
+            InputError: another shape, dtype or device.
         """
         if other.ndim not in (1, 2) or other.shape[0] != self.dim:
             raise InputError(f"{self.label or type(self).__name__} is [{self.dim}, {self.dim}]; it cannot multiply shape {tuple(other.shape)}.")
+        if other.dtype != self.dtype or other.device.type != self.device.type:
+            raise InputError(
+                f"{self.label or type(self).__name__} is {self.dtype} on {self.device}, the vectors {other.dtype} on {other.device}; convert them: v.to(theta)."
+            )
         if other.ndim == 1:
             return self.apply(other[:, None])[:, 0]
         return torch.cat([self.apply(part) for part in other.split(self.chunk, dim=1)], 1)
