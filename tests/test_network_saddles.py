@@ -7,7 +7,7 @@ import torch
 
 from sgdsde.kernels import SGD
 from sgdsde.measurements.digits_network import digits_network, start_at
-from sgdsde.measurements.network_saddles import Saddle, Slab, _exact_steps, _watch, local_law, saddle_with_noise, saddles_along_training
+from sgdsde.measurements.network_saddles import Saddle, Slab, _watch, exact_steps, local_law, saddle_with_noise, saddles_along_training
 from sgdsde.noises import Gaussian, Minibatch
 from sgdsde.objectives import LocalQuadratic
 from sgdsde.stats import check_mean
@@ -58,9 +58,9 @@ def test_exits_from_the_linear_world_take_the_oracles_time(saddle: Saddle) -> No
     kernel = SGD(Gaussian(LocalQuadratic(saddle.objective, saddle.point), covariance), eta)
     (steps,) = _watch(kernel, saddle, radius, 3000, 1, 150)
     assert steps.max() < 150
-    passed = check_mean(steps, _exact_steps(saddle, eta, float(saddle.noise[0]) / batch, radius), false_alarm=1e-6)
+    passed = check_mean(steps, exact_steps(saddle, eta, float(saddle.noise[0]) / batch, radius), false_alarm=1e-6)
     assert passed.resolvable < 0.06 * steps.mean()
-    assert _exact_steps(saddle, eta, float(saddle.noise[0]), radius) < 0.6 * steps.mean()
+    assert exact_steps(saddle, eta, float(saddle.noise[0]), radius) < 0.6 * steps.mean()
 
 
 def test_the_local_law_holds_for_weak_noise_and_fails_for_strong() -> None:

@@ -123,7 +123,7 @@ def local_law(*, seed: int, level: float, settings: Mapping[str, Mapping[str, An
     for offset, (name, setting) in enumerate(settings.items()):
         eta = setting["x"] / float(saddle.curvatures[-1])
         noise, radius = Minibatch(saddle.objective, setting["batch"]), setting["radius"]
-        law, wrong = (_exact_steps(saddle, eta, float(s) / setting["batch"], radius) for s in (saddle.noise[0], saddle.noise.mean()))
+        law, wrong = (exact_steps(saddle, eta, float(s) / setting["batch"], radius) for s in (saddle.noise[0], saddle.noise.mean()))
         found, angle = _leave(SGD(noise, eta), saddle, radius, paths, seed + offset)
         _, linear = _leave(SGD(Frozen(noise, saddle.point), eta), saddle, radius, paths, seed + offset)
         steps = mean_estimate(found, level=level)
@@ -194,7 +194,8 @@ def symmetric_saddles(*, seed: int, level: float, settings: Mapping[str, Mapping
     return Measured(estimates, notes=tuple(notes), conventions="single samples with replacement, float64")
 
 
-def _exact_steps(saddle: Saddle, eta: float, variance: float, radius: float) -> float:
+def exact_steps(saddle: Saddle, eta: float, variance: float, radius: float) -> float:
+    """The local HA-SME's mean exit from the slab at iterates, in steps, with gradient noise of this variance along u."""
     return sgd_mean_exit(Gaussian(Quadratic([float(saddle.curvatures[0])]), variance), eta, 0.0, Interval(-radius, radius)).steps
 
 
@@ -219,15 +220,26 @@ class _AllOut:
 
 
 def _watch(kernel: Kernel, saddle: Saddle, radius: float, paths: int, seed: int, longest: int) -> list[np.ndarray]:
-    """min(exit, longest) in steps of each part of a (coupled) kernel. Paths are stopped once all their parts are out."""
-    slab = Slab(saddle.point, saddle.directions[:, 0], radius)
+    """min(exit, longest) in steps of each part of a (coupled) kernel."""
+    return [part[:, 0] for part in exits(kernel, saddle, radius, paths, seed, longest)]
+
+
+def exits(kernel: Kernel, saddle: Saddle, radius: float, paths: int, seed: int, longest: int) -> list[Float[np.ndarray, "paths 2"]]:
+    """(min(exit, longest) in steps, sin² of the angle between the displacement then and u) of each part of a (coupled) kernel, started at the saddle.
+
+    Paths are stopped once all their parts are out.
+    """
+    u = saddle.directions[:, 0]
+    slab = Slab(saddle.point, u, radius)
     save = [kernel.tick * k for k in range(1, longest + 1)]
     run = simulate(kernel, saddle.point, horizon=save[-1], save=save, paths=paths, seed=seed, block_size=BLOCK, stop=_AllOut(slab), progress=False)
-    steps = []
+    found = []
     for part in run.states.split(len(saddle.point), dim=2):
         out = torch.stack([~slab(points) for points in part])  # [longest, paths]
-        steps.append(torch.where(out.any(0), out.to(torch.float64).argmax(0) + 1, longest).to(torch.float64).numpy())
-    return steps
+        steps = torch.where(out.any(0), out.to(torch.float64).argmax(0) + 1, longest)
+        step = part[steps - 1, torch.arange(paths)] - saddle.point
+        found.append(torch.stack([steps.to(torch.float64), 1 - (step @ u) ** 2 / (step**2).sum(1)], 1).numpy())
+    return found
 
 
 def _over(e: Estimate, value: float) -> Estimate:
