@@ -4,7 +4,7 @@ How to write one (``paper_figs/positivity.py`` is an example):
 
 1. ``paper_figs/NAME.py``: the docstring's first line says what the figure shows; it holds ``FIGURE = Figure(title=…, draw=draw, claims=("A10",),
    studies=("weak-error",))``. Claims and studies are what must have been run; name all that ``draw`` reads.
-2. ``draw(stored)`` returns ``Sheet(panels, columns=2, caption="…", height=1.9)``: panels of :mod:`sgdsde.plots`, rows of ``height`` inches at page width.
+2. ``draw(stored)`` returns ``Sheet(panels, columns=2, caption="…", height=1.9)``: panels of :mod:`sgdsde.plots`, rows of ``height`` inches at a width of 5.5.
 3. ``stored.table("slug")`` is ``figures/slug.csv`` of the report: ``{panel title: {series label: Curve}}``; ``stored.tables("slug-d-*")`` takes a pattern.
    A ``Curve`` has x, y, low, high; ``curve.series("HASME", "HA-SME", kind="band")`` is a ``Series`` in that model's look.
 4. ``stored.claim("A10")`` has ``.verdict``, ``.why`` and ``.rows``; ``.select(role="claim", k=100)`` filters rows by role and parameters.

@@ -18,25 +18,23 @@ from sgdsde.terminal import RESUME, Progress, say
 if TYPE_CHECKING:
     from sgdsde.figures.figure import Figure
 
+ABOUT = """\
+Draw figures of the paper from stored results: PDF, PNG, CSV and JSON.
+
+Without --from, what they need is made first at the quick profile and kept in
+DIR/stored: minutes on two cores. Killed, the same command goes on.
+
+  sgdsde figures                             the whole set
+  sgdsde figures positivity                  one, see: sgdsde list figures
+  sgdsde figures --from report --from runs   read only"""
+
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draw figures of the paper from stored results: PDF, PNG, CSV and JSON.
+    """Draw figures of the paper from stored results: PDF, PNG, CSV and JSON."""
 
-    Without --from, what they need is made first at the quick profile and kept in
-    DIR/stored: minutes on two cores. Killed, the same command goes on.
-
-    Examples:
-
-    sgdsde figures                                 the whole set
-
-    sgdsde figures positivity                      one, see: sgdsde list figures
-
-    sgdsde figures --from report --from runs       read only
-    """
-
-    name: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[NAME …]")] = ()
-    """see: sgdsde list figures (default: all)"""
+    name: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[NAME …]", help_behavior_hint="(default: all)")] = ()
+    """see: sgdsde list figures"""
     source: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="from", metavar="DIR")] = ()
     """a report of sgdsde verify, a run, or a folder that holds runs; nothing is computed then; may be given again"""
     width: Literal["neurips", "icml", "jmlr"] = "neurips"
@@ -50,7 +48,7 @@ class Arguments:
 def main_figures(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status."""
     try:
-        command = tyro.cli(Arguments, prog="sgdsde figures", args=list(arguments))
+        command = tyro.cli(Arguments, prog="sgdsde figures", description=ABOUT, args=list(arguments))
     except SystemExit as stop:
         return int(stop.code or 0)
     from sgdsde.types import SgdsdeError

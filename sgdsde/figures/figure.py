@@ -15,11 +15,15 @@ WIDTHS: dict[str, tuple[float, float]] = {"neurips": (5.5, 5.5), "icml": (3.25, 
 #: height of a panel over its width, where the sheet does not say
 _RATIO = 0.8
 _ONE_PANEL = 0.55
+#: a narrow figure keeps this much of its height
+_LEAST = 0.8
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a figure draws: panels in rows of ``columns``; ``height`` of a row in inches (None: in proportion); the caption as plain text."""
+    """What a figure draws: panels in rows of ``columns``; the caption as plain text; ``height`` of a row in inches where the text is 5.5 wide (it grows with
+    the width; None: in proportion to a panel).
+    """
 
     panels: tuple[Panel, ...]
     columns: int = 2
@@ -30,7 +34,9 @@ class Sheet:
         """(width of the figure, height of a row) in inches."""
         columns = min(self.columns, len(self.panels))
         wide = WIDTHS[width][0 if len(self.panels) == 1 else 1]
-        return wide, self.height or wide / columns * (_RATIO if columns > 1 else _ONE_PANEL)
+        if self.height is None:
+            return wide, wide / columns * (_RATIO if columns > 1 else _ONE_PANEL)
+        return wide, self.height * max(_LEAST, wide / WIDTHS["neurips"][0])
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ class Arguments:
     """
 
     folder: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[DIR …]")] = (Path("report"),)
-    """what sgdsde verify wrote (default: report)"""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """where the page, report.json, claims.csv and sources.bib go (default: the first DIR)"""
+    """what sgdsde verify wrote"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: the first DIR)")] = None
+    """where the page, report.json, claims.csv and sources.bib go"""
 
 
 def main_report(arguments: Sequence[str]) -> int:
