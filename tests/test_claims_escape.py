@@ -141,7 +141,7 @@ def test_kramers_law_with_multiplicative_noise() -> None:
     """Exact over the law of docs/theory/anisotropic_escape.md → 1 as B/η grows; without √(Q(c)/Q(a)) it is off by a quarter."""
     wells = {"flat": 1.0, "sharp": 4.0, "barrier": 0.25, "floor": 0.5}
     objective = flat_minima.wells_of(wells)
-    flat, sharp, top = objective.curvatures
+    flat, _, top = objective.curvatures
     shape = flat_minima.Absolute(objective, 1.0, 0.5)
     size = shape(torch.tensor([[objective.facts.minima[0][0]], [0.0]], dtype=torch.float64))[:, 0, 0]
     errors = []

@@ -53,7 +53,7 @@ class Shaped:
     def __call__(self, theta: Tensor) -> Tensor:
         H = hessian(self.objective, theta)
         diagonal = H.diagonal(dim1=1, dim2=2)
-        if bool((H == torch.diag_embed(diagonal)).all()):  # axes of H: nothing to decompose
+        if torch.equal(H, torch.diag_embed(diagonal)):  # axes of H: nothing to decompose
             return torch.diag_embed(self.of(diagonal)) / self.batch
         values, vectors = torch.linalg.eigh(H)
         return (vectors * self.of(values)[:, None, :]) @ vectors.transpose(1, 2) / self.batch
