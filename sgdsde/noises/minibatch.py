@@ -41,9 +41,12 @@ class Minibatch(Noise):
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
 
+    def weights(self, z: Tensor) -> Tensor:
+        """The samples' weights in Rz, ``[P, n]``."""
+        return (z - z.mean(1, keepdim=True)) / (self.objective.n * self.batch_size) ** 0.5
+
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
-        weights = (z - z.mean(1, keepdim=True)) / (self.objective.n * self.batch_size) ** 0.5  # [paths, n]
-        return weighted_grad(self.objective, theta, weights, None)
+        return weighted_grad(self.objective, theta, self.weights(z), None)
 
     def covariance(self, theta: Tensor) -> Tensor:
         return sample_covariance(self.objective, theta) / self.batch_size

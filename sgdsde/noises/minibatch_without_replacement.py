@@ -56,9 +56,12 @@ class MinibatchWithoutReplacement(Noise):
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
 
+    def weights(self, z: Tensor) -> Tensor:
+        """The samples' weights in Rz, ``[P, n]``."""
+        return (z - z.mean(1, keepdim=True)) * (self._factor / (self.objective.n * self.batch_size)) ** 0.5
+
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
-        scale = (self._factor / (self.objective.n * self.batch_size)) ** 0.5
-        return weighted_grad(self.objective, theta, (z - z.mean(1, keepdim=True)) * scale, None)
+        return weighted_grad(self.objective, theta, self.weights(z), None)
 
     def covariance(self, theta: Tensor) -> Tensor:
         return sample_covariance(self.objective, theta) * (self._factor / self.batch_size)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sgdsde.calculus import grad
+from sgdsde.calculus import grad, weighted_grad
 from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
@@ -47,6 +47,8 @@ class Surrogate(GaussianNoise):
         return self.draw_from(theta, normals(theta, self.root_dim, generator))
 
     def draw_from(self, theta: Tensor, z: Tensor) -> Tensor:
+        if isinstance(self.noise, Minibatch | MinibatchWithoutReplacement):  # both parts are weighted means of the samples' gradients: one backward pass
+            return weighted_grad(self.objective, theta, 1 / self.objective.n - self.noise.weights(z), None)
         return grad(self.objective, theta) - self.noise.root(theta, z)
 
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
