@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 import sgdsde as sg
-from sgdsde.measurements.escape_processes import checked_processes, exact_exit, mean_from_rate, process
+from sgdsde.measurements.escape_processes import checked_processes, exact_exit, mean_from_rate, process, remarks, replicas
 from sgdsde.measurements.interval_paths import over
 from sgdsde.plots import Panel, Series
 from sgdsde.plots.style import WRITTEN
 from sgdsde.regions import Interval
 from sgdsde.runs import Line, Moments, Study, StudyConfig, Summary, option
-from sgdsde.types import Conventions, Estimate, InputError, OracleRefusal, suggest
+from sgdsde.types import Conventions, Estimate, InputError, suggest
 
 LEFT = Interval(-math.inf, 0.0)
 #: the models' oracle loses its digits beyond such means
@@ -98,13 +98,8 @@ class EscapeBarrier(Study[Config]):
         axis, value, model = _parts(cell)
         eta, noise = _problem(config, axis, value)
         kernel = process(model, noise, eta, substeps=config.substeps)
-        try:
-            run = sg.rare_exit_time(kernel, [-1.0], region=LEFT, effort=config.effort, replicas=paths, seed=seed, progress=False)
-        except OracleRefusal:  # a result, too: the cell has no number, and the summary says so
-            return {name: Moments.of(np.full(paths, np.nan)) for name in ("rate", "cost", "clipped", "broken")}
-        broken = sum(run.fates.get(name, 0) for name in ("diverged", "out_of_domain"))
-        numbers = {"cost": run.evaluations, "clipped": run.tally.counts.get("log clipped", 0), "broken": broken}
-        return {"rate": Moments.of(run.replica_rates * run.tick)} | {name: Moments.of(np.full(paths, number / paths)) for name, number in numbers.items()}
+        found = replicas(kernel, (-1.0,), LEFT, effort=config.effort, replicas=paths, seed=seed)
+        return {name: Moments.of(values) for name, values in found.items()}
 
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
         lines: list[Line] = []
@@ -134,7 +129,7 @@ class EscapeBarrier(Study[Config]):
                 if model != "SGD":
                     known = np.array([_exact(config, axis, value, model) if steps < LONGEST else math.nan for value, steps in zip(values, exact, strict=True)])
                     ratios.append(Series(model, "", x, known / np.array(exact)))
-                notes += [note for value in values for note in _remarks(_label(axis, value, model), cells[_label(axis, value, model)])]
+                notes += [note for value in values for note in remarks(_label(axis, value, model), cells[_label(axis, value, model)])]
             if axis == "sharpness":
                 for model, slope in COLD.items():
                     if model in config.models:
@@ -181,15 +176,6 @@ def _points(model: str, label: str, x: np.ndarray, found: Sequence[Estimate]) ->
 def _nudge(index: int, count: int, log: str) -> float:
     """Bars of several processes at one x stand beside each other."""
     return 1 + (0.05 if "x" in log else 0.02) * (index - (count - 1) / 2) / max(count - 1, 1)
-
-
-def _remarks(what: str, parts: Mapping[str, Any]) -> list[str]:
-    """What was refused, broken or clipped."""
-    if int(parts["rate"].lost):
-        return [f"{what}: the splitting was refused in {int(parts['rate'].lost)} of {int(parts['rate'].lost + parts['rate'].count)} replicas"]
-    clipped, broken = float(parts["clipped"].mean), float(parts["broken"].mean)
-    said = [f"{what}: ηλ clipped at .99 in {clipped / max(float(parts['cost'].mean), 1):.2g} of the steps"] if clipped else []
-    return said + ([f"{what}: {broken:.3g} pieces of paths a replica broke; the rate counts them as put back"] if broken else [])
 
 
 def _label(axis: str, value: float, model: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 import sgdsde as sg
 from sgdsde.measurements.barrier_rates import first_order
-from sgdsde.measurements.escape_processes import checked_processes, mean_from_rate, model, process
+from sgdsde.measurements.escape_processes import checked_processes, mean_from_rate, model, process, remarks, replicas
 from sgdsde.measurements.interval_paths import over
 from sgdsde.oracles import eyring_kramers, sde_crossing, sgd_crossing
 from sgdsde.plots import Panel, Series
@@ -87,15 +87,8 @@ class EscapeDimension(Study[Config]):
         dim, name = _parts(cell)
         kernel = process(name, _noise(config, dim), config.eta, substeps=config.substeps)
         first = np.eye(dim)[0]
-        region = HalfSpace(first.tolist(), 1.0)
-        try:
-            run = sg.rare_exit_time(kernel, (-first).tolist(), region=region, effort=config.effort, replicas=paths, seed=seed, progress=False)
-        except OracleRefusal:  # a result, too: the cell has no number, and the summary says so
-            return {"rate": Moments.of(np.full(paths, np.nan)), "clipped": Moments.of(np.full(paths, np.nan))}
-        return {
-            "rate": Moments.of(run.replica_rates * run.tick),
-            "clipped": Moments.of(np.full(paths, run.tally.counts.get("log clipped", 0) / run.evaluations)),
-        }
+        found = replicas(kernel, tuple(-first), HalfSpace(first.tolist(), 1.0), effort=config.effort, replicas=paths, seed=seed)
+        return {part: Moments.of(values) for part, values in found.items()}
 
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
         lines: list[Line] = []
@@ -120,9 +113,7 @@ class EscapeDimension(Study[Config]):
                 cell = _label(dim, name)
                 lines.append(Line(cell, "mean exit in steps", one))
                 lines.append(Line(cell, "mean exit / SGD's exact", over(one, exact[dim])))
-                lost, clipped = int(cells[cell]["rate"].lost), float(cells[cell]["clipped"].mean)
-                notes += [f"{cell}: the splitting was refused in {lost} replicas"] if lost else []
-                notes += [f"{cell}: ηλ clipped at .99 in {clipped:.2g} of the steps"] if clipped else []
+                notes += remarks(cell, cells[cell])
         if "HASME" in config.models:
             ratios.append(Series("PrincipalFlow", "HA-SME's theory, T → 0", x, np.array([math.exp(config.eta * _slope(config, dim)) for dim in dims])))
         title = f"Stiffening valley, T = {config.temperature:g}"

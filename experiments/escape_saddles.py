@@ -155,7 +155,8 @@ class EscapeSaddles(Study[Config]):
             at = np.array(ran) * 1.06 ** (index - (len(config.models) - 1) / 2)
             times.append(_points(name, WRITTEN.get(name, name), at, [cells[f"d={d} {name}"]["steps"].mean_estimate() for d in ran]))
             more = [d for d in ran if d > 1]
-            sides.append(_points(name, "", at[len(ran) - len(more) :], [cells[f"d={d} {name}"]["sin2"].mean_estimate() for d in more]))
+            if more:
+                sides.append(_points(name, "", at[len(ran) - len(more) :], [cells[f"d={d} {name}"]["sin2"].mean_estimate() for d in more]))
         where = f"ημ = {config.falling:g}, R = {config.distance:g}s"
         return (
             Panel(f"Mean exit, {where}", "dimension d", "mean exit, steps", tuple(times), log="x"),
