@@ -22,7 +22,7 @@ BUDGET = 2**30
 GRAPHS = 3
 MOST_VECTORS = 32
 #: bytes of graphs of one block of vectors, by type of device: a block saves calls, but once it leaves a core's cache it costs more than it saves
-BLOCK_BYTES = {"cpu": 2**22, "cuda": 2**30}
+BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}
 
 
 @dataclass(frozen=True)
