@@ -11,14 +11,13 @@ LOOKS = {"falling direction": "GradientFlow", "theory for SGD": "GradientFlow"}
 def draw(stored: Stored) -> Sheet:
     rose, angle, steps, side, line, ratio = (curves.drawn(LOOKS) for curves in stored.study("escape-saddles").table.values())
     seen = max(float(abs(series.x[series.y > 1e-3]).max()) for series in angle)
-    root = "√(share a degree)"
     return Sheet(
         (
-            Panel("Directions of exit, plane", f"{root} · cos φ", f"{root} · sin φ", rose, aspect="equal"),
-            Panel("Angle, plane", "angle to falling direction", "share a degree", angle, x_range=(-seen, seen)),
+            Panel("Directions, plane", "√share · cos φ", "√share · sin φ", rose, aspect="equal"),
+            Panel("Angle, plane", "angle, degrees", "share a degree", angle, x_range=(-seen, seen)),
             Panel("Angle, d dimensions", "dimension d", "E sin² of the angle", side, log="xy"),
-            Panel("Mean exit, d dimensions", "dimension d", "mean exit, steps", steps, log="x"),
-            Panel("On the line", "step size η", "2μη · mean steps", line, log="x"),
+            Panel("Times, d dimensions", "dimension d", "mean exit, steps", steps, log="x"),
+            Panel("Times, on the line", "step size η", "2μη · mean steps", line, log="x"),
             Panel("The same over SGD's", "step size η", "mean exit / SGD's", ratio, log="x", level=1.0),
         ),
         columns=3,
