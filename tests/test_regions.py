@@ -123,6 +123,7 @@ def test_one_dimensional_shapes_are_intervals() -> None:
         (lambda: Interval(-math.inf, math.inf), "whole line"),
         (lambda: Box([0.0, 0.0], [1.0]), "equal shapes"),
         (lambda: Box([0.0, 2.0], [1.0, 1.0]), "low < high"),
+        (lambda: Box([-math.inf, -math.inf], [math.inf, math.inf]), "whole space"),
         (lambda: Sublevel(WELL, math.inf), "finite loss"),
         (lambda: Outside(Where(first_positive)), "border"),
         (lambda: Positive(3), "wanted a function"),

@@ -16,7 +16,7 @@ class Box(Bordered):
     """The product of the intervals (lowᵢ, highᵢ).
 
     Raises:
-        InputError: the vectors differ in length, hold NaN, or leave an empty interval.
+        InputError: the vectors differ in length, hold NaN, leave an empty interval, or bound nothing.
     """
 
     def __init__(self, low: Any, high: Any) -> None:
@@ -25,6 +25,8 @@ class Box(Bordered):
         if self.low.shape != self.high.shape or self.low.numel() == 0 or not bool((self.low < self.high).all()):
             shapes = f"{tuple(self.low.shape)} and {tuple(self.high.shape)}"
             raise InputError(f"Box(low, high) with shapes {shapes}; wanted equal shapes [dim] and low < high everywhere.")
+        if not bool(torch.isfinite(torch.cat([self.low, self.high])).any()):
+            raise InputError("Box with infinite ends only is the whole space: no path can leave it. Give at least one finite end.")
         self.dim = self.low.shape[0]
         self.labels = tuple(sign * i for sign in (-1, 1) for i in range(1, self.dim + 1))
         self.opposite = tuple((i, i + self.dim) for i in range(self.dim))
