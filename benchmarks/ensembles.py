@@ -2,13 +2,17 @@
 
 The floor of this work is the random numbers: an Euler–Maruyama step of a diagonal linear SDE needs one normal per coordinate and four
 memory passes that stay in cache. ``python benchmarks/ensembles.py`` prints the table and writes ``benchmarks/ensembles.md``. One thread a row
-(two workers where it says so); every row is the median of its repetitions, taken in turn so that drift of the machine cancels.
+(two workers where it says so); every row is the median of its repetitions, taken in turn so that drift of the machine cancels. diffrax runs in an environment
+of its own, whose interpreter ``SGDSDE_DIFFRAX`` names; where it is not set the column says absent.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 import statistics
+import subprocess
 import time
 import warnings
 from collections.abc import Callable
@@ -77,6 +81,26 @@ def shipped(paths: int, steps: int, dtype: torch.dtype) -> None:
         torchsde.sdeint(sde, torch.ones(paths, DIM, dtype=dtype), times, dt=ETA / SUBSTEPS, method="euler")
 
 
+def plain(paths: int, steps: int, dtype: torch.dtype) -> None:
+    """The loop that people write: all paths at once, a fresh tensor of normals a step."""
+    curvature, scale, dt = torch.linspace(0.5, 2, DIM, dtype=dtype), ETA**0.5, ETA / SUBSTEPS
+    generator = torch.Generator().manual_seed(1)
+    x = torch.ones(paths, DIM, dtype=dtype)
+    for _ in range(steps):
+        x = x - curvature * x * dt + scale * dt**0.5 * torch.randn(paths, DIM, dtype=dtype, generator=generator)
+
+
+def diffrax(paths: int, steps: int, dtype: torch.dtype) -> float | None:
+    """Median seconds of three compiled runs by diffrax, None where there is none."""
+    interpreter = os.environ.get("SGDSDE_DIFFRAX")
+    if not interpreter:
+        return None
+    script = Path(__file__).parent / "peers" / "diffrax_ensemble.py"
+    words = [interpreter, str(script), str(paths), str(steps), str(dtype).removeprefix("torch."), str(DIM), str(ETA / SUBSTEPS)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return statistics.median(json.loads(done.stdout)["seconds"])
+
+
 def medians(work: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Median seconds of each, taken in turn."""
     timings: dict[str, list[float]] = {name: [] for name in work}
@@ -97,10 +121,13 @@ def main() -> None:
                     "one": partial(ours, paths, steps, dtype, 1),
                     "two": partial(ours, paths, steps, dtype, 2),
                     "torchsde": partial(shipped, paths, steps, dtype),
+                    "plain": partial(plain, paths, steps, dtype),
                 }
             )
             one, two = median["fill"] / median["one"], median["fill"] / median["two"] / 2
             gains = f"{median['torchsde'] / median['one']:.1f} | {median['torchsde'] / median['two']:.1f}"
+            peer = diffrax(paths, steps, dtype)
+            gains += f" | {median['plain'] / median['one']:.1f} | " + ("absent" if peer is None else f"{peer / median['one']:.1f}")
             rows.append(f"| {str(dtype).removeprefix('torch.')} | {paths:,} | {steps:,} | {one:.2f} | {two:.2f} | {gains} |")
             print(rows[-1], flush=True)
     lines = [
@@ -109,10 +136,11 @@ def main() -> None:
         f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {REPEATS}; one thread of linear algebra a worker.",
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, torchsde {torchsde.__version__}, Python {platform.python_version()}.",
         "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller than the ensemble fill",
-        "a second worker only where there are at least two). Gain: over `torchsde.sdeint` as shipped (method euler, its own Brownian object, 1 thread).",
+        "a second worker only where there are at least two). Gain: over `torchsde.sdeint` as shipped (method euler, its own Brownian object), over a plain",
+        "torch loop over all paths at once, and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted), each on one thread.",
         "",
-        "| dtype | paths | steps | share, 1 worker | share per core, 2 workers | gain, 1 worker | gain, 2 workers |",
-        "|---|---|---|---|---|---|---|",
+        "| dtype | paths | steps | share, 1 worker | share per core, 2 workers | over torchsde | 2 workers | over a plain loop | over diffrax |",
+        "|---|---|---|---|---|---|---|---|---|",
         *rows,
         "",
     ]
