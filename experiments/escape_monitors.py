@@ -37,6 +37,8 @@ MONITORS = {
 }
 #: a watch works where its mean exit is within this of SGD's
 WORKS = 0.05
+#: plain simulation of longer mean exits, or of smaller x, is not what this study is for
+LONGEST, SMALLEST = 20_000.0, 1e-4
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class EscapeMonitors(Study[Config]):
             raise InputError(f"a = {max(*config.a, config.ladder_a):g} needs x ≥ 1 at width {config.width:g}: x = 2a²/(c² + a²). Choose a < width.")
         if list(config.a) != sorted(config.a) or list(config.ladder) != sorted(config.ladder):
             raise InputError("a and ladder are axes; wanted ascending numbers.")
+        slowest = min(*config.a, config.ladder_a)
+        if _place(slowest, config.width)[0] < SMALLEST or _law(config, slowest, "SGD").steps > LONGEST:
+            raise InputError(f"a = {slowest:g} at width {config.width:g}: SGD stays longer than {LONGEST:g} steps. Choose a larger a or a smaller width.")
 
     def cells(self, config: Config) -> Sequence[str]:
         first = [_label(monitor, a, config.substeps) for a in config.a for monitor in MONITORS]

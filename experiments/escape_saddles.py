@@ -67,6 +67,14 @@ class EscapeSaddles(Study[Config]):
         for dim in config.dim:
             if _left(config, dim) <= 4:
                 raise InputError(f"dim = {dim}: the rising directions alone fill the ball of radius {config.distance:g}; wanted a larger distance.")
+        if max(config.dim) == 1:
+            raise InputError("dim = 1 only; wanted at least one dimension above 1, where exits have a direction.")
+        for kind in ("plane", *(f"eta={eta!r}" for eta in config.eta)):
+            _, eta, radius = _saddle(config, kind)
+            try:
+                saddle_steps(1 + _growth(config, kind), radius / eta)
+            except InputError as why:
+                raise InputError(f"{kind}: {why} Use a larger plane_distance or line_distance, or larger steps.") from None
         for name in config.models:
             if name != "SGD":
                 sde = model(name, _plane(config), 1.0)
