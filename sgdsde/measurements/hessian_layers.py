@@ -1,0 +1,109 @@
+"""Layer blocks of the reference network beside their Kronecker forms, along training.
+
+A linear layer's block of G is E[Mₓ ⊗ xxᵀ]; the decoupling conjecture replaces it by E[Mₓ] ⊗ E[xxᵀ] (Wu et al. 2010.04261). Read off: the relative error and
+that of the best Kronecker product, overlap of the top c−1 eigenvectors, their shares of rank one as matrices, and how far E[xxᵀ] is from E[x]E[x]ᵀ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgdsde.curvature import kronecker_decoupling, overlap, rank_one_shares
+from sgdsde.measurement import Measured, exactly
+from sgdsde.measurements.hessian_identities import relative
+from sgdsde.measurements.hessian_network import BATCH, RATE, reference, start
+from sgdsde.objectives import Network
+from sgdsde.plots.image import Image
+from sgdsde.plots.panel import Panel, Series
+from sgdsde.rng import stream
+from sgdsde.training import SGD, train
+from sgdsde.types import Estimate
+
+CLASSES = 10
+LAYERS = {"0": "layer 1", "2": "layer 2", "4": "layer 3"}
+CONVENTIONS = f"digits, ReLU 64-20-20-10, cross-entropy, SGD η = {RATE}, B = {BATCH} by epochs, n = 1,000, float64; layer blocks of G, which are H's"
+
+
+def hessian_layers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]]) -> Measured:
+    """For each run (``start``, ``steps``, ``standardize``): ``run/step/layer/name`` for each name of :func:`layer_numbers`."""
+    estimates: dict[str, Estimate] = {}
+    panels: list[Panel] = []
+    notes = []
+    for name, setting in runs.items():
+        network = reference(standardize=setting["standardize"])
+        steps: Sequence[int] = setting["steps"]
+        run = train(
+            network, start(network, setting["start"]), optimiser=SGD(RATE), batch_size=BATCH, steps=max(steps[-1], 1), save=steps, seed=setting["start"]
+        )
+        table: dict[tuple[str, int], dict[str, float]] = {}
+        for step, states in zip(run.steps, run.states, strict=True):
+            notes.append(f"{name}, step {step}: loss {float(network.loss(states)[0]):.3g}")
+            for layer, label in LAYERS.items():
+                table[label, step] = layer_numbers(network, states[0], layer, setting["start"])
+                estimates |= {f"{name}/{step}/{label}/{key}": exactly(value, 0.0) for key, value in table[label, step].items()}
+        if not panels:
+            panels = [*_curves(table, steps), *_images(network, run.states[-1, 0])]
+    return Measured(estimates, panels=tuple(panels), notes=tuple(notes), conventions=CONVENTIONS)
+
+
+def layer_numbers(network: Network, theta: Tensor, layer: str, seed: int) -> dict[str, float]:
+    """Errors of E[M] ⊗ E[xxᵀ] and of the best product, overlap of the top c−1 eigenvectors, their rank-one shares, E[xxᵀ] against E[x]E[x]ᵀ."""
+    report = kronecker_decoupling(network, theta, layer)
+    block = report.block
+    top = torch.linalg.eigh(block).eigenvectors[:, 1 - CLASSES :]
+    rows = report.left.shape[0]
+    product = torch.linalg.eigh(torch.kron(report.left, report.right)).eigenvectors[:, 1 - CLASSES :]
+    draw = torch.linalg.qr(torch.randn(*top.shape, dtype=top.dtype, generator=stream(seed, "hessian layers")))[0]
+    x = report.inputs
+    mean = x.mean(0)
+    return {
+        "error": report.error,
+        "best error": report.best_error,
+        "overlap": overlap(top, product).value,
+        "overlap, random": overlap(top, draw).value,
+        "rank-one share": float(rank_one_shares(top, rows).mean()),
+        "rank-one share, random": float(rank_one_shares(draw, rows).mean()),
+        "gap": report.gap,
+        "cosine": report.mean_share,
+        "second moment": relative(x.T @ x / len(x), torch.outer(mean, mean)),
+    }
+
+
+def _curves(table: Mapping[tuple[str, int], Mapping[str, float]], steps: Sequence[int]) -> list[Panel]:
+    """Over training; step 0 is drawn at 30."""
+    x = np.array([max(step, 30) for step in steps], dtype=float)
+    panels = []
+    for title, key, label in (
+        ("Error of E[M] ⊗ E[xxᵀ]", "error", "relative Frobenius error"),
+        ("Top eigenspaces of block and product", "overlap", "overlap of the top 9"),
+        ("Eigenvectors as matrices", "rank-one share", "s₁²/Σs², mean of the top 9"),
+    ):
+        lines = [Series(name, name, x, np.array([table[name, step][key] for step in steps]), kind="band") for name in LAYERS.values()]
+        panels.append(Panel(title, "step (0 drawn at 30)", label, tuple(lines), log="x", y_range=(0, 1.02)))
+    return panels
+
+
+def _images(network: Network, theta: Tensor) -> list[Panel]:
+    """Layer 2's block (four of its units) and the product; two eigenvectors as matrices."""
+    report = kronecker_decoupling(network, theta, "2")
+    size = 4 * report.right.shape[0]
+    product = torch.kron(report.left, report.right)[:size, :size].numpy()
+    block = report.block[:size, :size].numpy()
+    high = float(max(abs(block).max(), abs(product).max()))
+    axis = np.arange(size, dtype=float)
+    panels = [
+        Panel(title, "weight", "weight", (), image=Image(axis, axis, z, label="entry", kind="diverging", low=-high, high=high), aspect="equal")
+        for title, z in (("Layer 2, block of four units", block), ("Its Kronecker form", product))
+    ]
+    vectors = torch.linalg.eigh(report.block).eigenvectors
+    rows = report.left.shape[0]
+    for i in (1, 2):
+        matrix = vectors[:, -i].reshape(rows, -1).numpy()
+        image = Image(np.arange(matrix.shape[1], dtype=float), np.arange(rows, dtype=float), matrix, label="entry", kind="diverging")
+        panels.append(Panel(f"Layer 2, eigenvector {i} as a matrix", "input unit", "output unit", (), image=image, aspect="equal"))
+    return panels
