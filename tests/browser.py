@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Self
 
 CHROMIUM = next((found for found in (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")) if found), None)
+PATIENCE = 60
 _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage", "--no-first-run")
 
 
@@ -46,10 +48,11 @@ class Browser:
                 return answer["result"]
 
     def open(self, path: Path, fragment: str = "") -> None:
-        """Load a file and wait until it is there."""
-        self("Page.navigate", url=path.resolve().as_uri() + fragment)
-        while self._next().get("method") != "Page.loadEventFired":
-            pass
+        """Load a file and wait until it is there; from another page, since a fragment of the same one loads nothing."""
+        for url in ("about:blank", path.resolve().as_uri() + fragment):
+            self("Page.navigate", url=url)
+            while self._next().get("method") != "Page.loadEventFired":
+                pass
 
     def evaluate(self, code: str) -> Any:
         """The value of an expression."""
@@ -83,6 +86,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._read], [], [], PATIENCE)[0], f"the browser has said nothing for {PATIENCE} seconds"
             read = os.read(self._read, 1 << 20)
             assert read, "the browser has gone"
             self._buffer += read
