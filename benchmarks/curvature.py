@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp
 
 PEERS = {"PyHessian": "pyhessian", "hessian-eigenthings": "hessian-eigenthings", "curvlinops": "curvlinops-for-pytorch"}
-PAIRS, TARGET, VECTORS, STEPS, ROUNDS, PATIENCE = 10, 1e-4, 4, 60, 3, 60.0
+PAIRS, TARGET, VECTORS, STEPS, ROUNDS, AGAIN, PATIENCE = 10, 1e-4, 4, 60, 2, 3, 60.0
 
 
 def mlp() -> nn.Module:
@@ -170,11 +170,13 @@ def child(tool: str, file: str, setting: int) -> None:
         report |= {"pairs": spent, "residual": residual / float(values.max()), "setting": number, "largest": float(values.max())}
         if report["residual"] <= TARGET or spent > PATIENCE:
             break
+    for _ in range(AGAIN if report["pairs"] < PATIENCE / 6 else 0):  # the first call pays for what is loaded on first use
+        report["pairs"] = min(report["pairs"], seconds(settings[report["setting"]])[0])
     try:
         report["density"], nodes = seconds(density)
         report["above"] = [int((row > report["largest"] / 2).sum()) for row in nodes]
     except Exception as error:  # the peer's own failure is a row of the table
-        report["density"], report["failure"] = None, f"{type(error).__name__}: {str(error).splitlines()[0][:80]}"
+        report["density"], report["failure"] = None, f"{type(error).__name__}: {str(error).split('. ')[0][:80]}"
     print(json.dumps(report))
 
 
