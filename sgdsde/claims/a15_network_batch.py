@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgdsde.claim import Claim, Condition, Plan, Scale
-from sgdsde.claims.a15_network import CITATION, CONDITIONS, plan_for
+from sgdsde.claims.a15_network import CITATION, CONDITIONS, SPREAD, plan_for
 
 
 class NetworkMinibatch(Claim):
@@ -28,4 +28,4 @@ class NetworkMinibatch(Claim):
     scales = {"quick": Scale.REDUCED, "full": Scale.REDUCED}  # noqa: RUF012
 
     def plan(self, profile: str, seed: int) -> Plan:
-        return plan_for("minibatch", ("tr Cov", "squared distance"), profile, seed)
+        return plan_for("minibatch", SPREAD[profile], profile, seed)
