@@ -41,8 +41,8 @@ COLD = {"HASME": -1.5, "SME1": 0.25}
 class Config(StudyConfig):
     """The three axes, each through the base point (eta, batch, lambda = 2), and the effort of the splitting."""
 
-    paths: int = option(32, "replicas of the splitting a cell", low=8, high=100_000)
-    block_paths: int = option(32, "replicas a block; each block has a pilot of its own", low=8, high=10_000)
+    paths: int = option(64, "replicas of the splitting a cell", low=8, high=100_000)
+    block_paths: int = option(64, "replicas a block; each block has a pilot of its own", low=8, high=10_000)
     models: tuple[str, ...] = option(("SGD", "SME1", "SME2", "SPF", "HASME", "HASME3"), "SGD and SDE models (sgdsde list models)")
     axes: tuple[str, ...] = option(tuple(AXES), f"which of: {', '.join(AXES)}")
     eta: tuple[float, ...] = option((0.065, 0.08, 0.1, 0.13, 0.18, 0.25), "step sizes; sharpness 2, batch size base_batch", above=0, high=0.5)
@@ -130,11 +130,11 @@ class EscapeBarrier(Study[Config]):
                     known = np.array([_exact(config, axis, value, model) if steps < LONGEST else math.nan for value, steps in zip(values, exact, strict=True)])
                     ratios.append(Series(model, "", x, known / np.array(exact)))
                 notes += [note for value in values for note in remarks(_label(axis, value, model), cells[_label(axis, value, model)])]
-            if axis == "sharpness":
-                for model, slope in COLD.items():
-                    if model in config.models:
-                        step = np.array([_scaled(config, axis, v)[0] for v in dense])
-                        ratios.append(Series("PrincipalFlow", f"{WRITTEN[model]}'s theory, T → 0", at, np.exp(slope * step)))
+            slopes = [COLD[model] for model in config.models if model in COLD] if axis == "sharpness" else []
+            if slopes:  # one series with gaps
+                step = np.array([_scaled(config, axis, v)[0] for v in dense])
+                limit = np.concatenate([np.append(np.exp(slope * step), math.nan) for slope in slopes])
+                ratios.append(Series("PrincipalFlow", "theory, T → 0", np.tile(np.append(at, math.nan), len(slopes)), limit))
             panels.append(Panel(f"Mean exit against {WORDS[axis]}", symbol, "mean exit, steps", tuple(means), log=log))
             panels.append(Panel(f"The models over SGD, {WORDS[axis]}", symbol, "mean exit / SGD's exact", tuple(ratios), log=log, level=1.0))
         return Summary(tuple(lines), tuple(panels), tuple(notes))

@@ -7,7 +7,7 @@ from sgdsde.plots import Panel
 
 #: axis → (label, which axes are logarithmic)
 AXES = {"step size": ("1/η", "y"), "batch size": ("batch size B", "y"), "sharpness": ("ηλ at the minimum", "xy")}
-LOOKS = {"Kramers' law, halved": "GradientFlow", "HA-SME's theory, T → 0": "PrincipalFlow", "SME-1's theory, T → 0": "PrincipalFlow"}
+LOOKS = {"Kramers' law, halved": "GradientFlow", "theory, T → 0": "PrincipalFlow"}
 
 
 def draw(stored: Stored) -> Sheet:
