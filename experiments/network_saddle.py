@@ -41,7 +41,7 @@ class NetworkSaddle(Study[Config]):
     title = "How SGD and its SDE models leave a saddle of a digits network"
     config = Config
     profiles: Mapping[str, Mapping[str, Any]] = {
-        "quick": {"paths": 256, "block_paths": 256, "batch": (4, 16, 64, 256), "models": ("SME1", "HASME"), "substeps": 2},
+        "quick": {"paths": 192, "block_paths": 192, "batch": (4, 16, 64, 256), "models": ("SME1", "HASME"), "substeps": 8},
         "full": {"paths": 4096, "block_paths": 512},
         "paper": {"paths": 65_536, "block_paths": 2048, "models": MODELS, "substeps": 8},
     }

@@ -43,8 +43,8 @@ class NetworkSurrogate(Claim):
     citations = (CITATION,)
     conditions = CONDITIONS
     not_shown = (
-        "The quick profile has tr Cov only. Larger networks; longer and much shorter runs: in the first two steps HA-SME overshoots tr Cov by as much as the others fall short. Closer is "
-        "not close. E loss: A15-network-loss. True minibatches: A15-network-batch."
+        "The quick profile has tr Cov only. Larger networks; longer and much shorter runs: in the first two steps HA-SME overshoots tr Cov by as much as the "
+        "others fall short (A15-network-early). Closer is not close. E loss: A15-network-loss. True minibatches: A15-network-batch."
     )
     size_name = "x = ηλmax at the start"
     scales = {"quick": Scale.REDUCED, "full": Scale.REDUCED}  # noqa: RUF012

@@ -25,7 +25,7 @@ from sgdsde.kernel import Kernel
 from sgdsde.kernels import SGD, Coupled, Heun
 from sgdsde.measurement import Measured, exactly
 from sgdsde.measurements.digits_network import descend, digits_network, initial, newton
-from sgdsde.measurements.network_comparison import BLOCK, build
+from sgdsde.measurements.network_comparison import BLOCK, CHECK, FIRST_ORDER, build
 from sgdsde.noises import Gaussian, Minibatch, gaussian_surrogate
 from sgdsde.objective import Objective
 from sgdsde.objectives import Quadratic
@@ -139,7 +139,7 @@ def model_exits(
     *, seed: int, level: float, settings: Mapping[str, Mapping[str, Any]], models: Sequence[str], paths: int, substeps: int, longest: int
 ) -> Measured:
     """``name/model``: mean of min(exit, ``longest``) steps of a model over that of the Gaussian surrogate, on shared increments; ``name/model/batch`` over
-    minibatch SGD's.
+    minibatch SGD's. Intervals are wider by what halving the integrator's step changes, as in ``network_comparison``.
     """
     saddle = saddle_with_noise()
     estimates: dict[str, Estimate] = {}
@@ -153,9 +153,13 @@ def model_exits(
             sde = build(model, surrogate, eta)
             count = paths if sde.noise_dim else max(50, paths // 8)  # all paths of an ODE are one
             twin, found = _watch(Coupled(SGD(surrogate, eta), Heun(sde, eta / substeps)), saddle, radius, count, seed + 10 * offset, longest)
-            both = Errors.of(np.stack([found, twin], 1))
+            halves = Coupled(Heun(sde, eta / substeps), Heun(sde, eta / (2 * substeps)))
+            coarse, fine = _watch(halves, saddle, radius, max(50, count // CHECK), seed + 10 * offset + 2, longest)
+            change = Errors.of(np.stack([fine - coarse, np.zeros_like(fine)], 1))
+            both = Errors.of(np.stack([found, twin], 1)).doubted(change, FIRST_ORDER)
             estimates[f"{name}/{model}"] = both.ratio(0, 1, level=level)
-            apart = Errors(np.array([found.mean(), float(direct.value)]), np.diag([found.var(ddof=1) / count, float(direct.stderr) ** 2]), count, np.zeros(2))
+            independent = np.diag([found.var(ddof=1) / count, float(direct.stderr) ** 2])
+            apart = Errors(np.array([found.mean(), float(direct.value)]), independent, count, both.slack)
             estimates[f"{name}/{model}/batch"] = apart.ratio(0, 1, level=level)
             notes.append(
                 f"{name}, {model}: {found.mean():.3g} steps, surrogate {twin.mean():.3g}, minibatch {float(direct.value):.3g} ± {float(direct.stderr):.2g}"
