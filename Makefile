@@ -60,4 +60,4 @@ docs: install
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf .venv report runs figures docs/_build docs/api/generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv report runs figures docs/_build docs/generated docs/api/generated .pytest_cache .mypy_cache .ruff_cache

@@ -44,5 +44,35 @@ def _plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[s
         lines[index] = re.sub(r"\\\*\\\*(\w+)\\\*\\\*", r"**\1**", "".join(parts))
 
 
+def _claims(app: Any) -> None:
+    """``generated/claims.md``: the catalogue by paper, as it is now."""
+    from sgdsde.claims import catalogue
+    from sgdsde.report.papers import PAPERS, authors_short
+
+    claims = catalogue()
+    cited = sorted({citation.identifier for claim in claims for citation in claim.citations if citation.arxiv})
+    lines = [
+        "# The catalogue of claims",
+        "",
+        f"{len(claims)} claims. `sgdsde verify --claim ID` measures one, `sgdsde verify --paper ARXIV` those of a paper.",
+        "",
+    ]
+    for identifier in [*cited, ""]:
+        paper = PAPERS.get(identifier)
+        title = f"{paper.title} ({authors_short(paper.authors)}, {paper.year})" if paper else "arXiv" if identifier else "This project's own only"
+        lines += [f"## {title}", ""] + ([f"[{identifier}](https://arxiv.org/abs/{identifier})", ""] if identifier else [])
+        lines += ["| claim | statement | conditions |", "|---|---|---|"]
+        for claim in claims:
+            own = {citation.identifier for citation in claim.citations if citation.arxiv} or {""}
+            if identifier in own:
+                cells = (f"**{claim.id}** {claim.title}", claim.statement, "; ".join(condition.text for condition in claim.conditions))
+                lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*").replace("\\*\\*", "**", 2) for cell in cells) + " |")
+        lines.append("")
+    folder = Path(app.srcdir) / "generated"
+    folder.mkdir(exist_ok=True)
+    (folder / "claims.md").write_text("\n".join(lines), encoding="utf-8")
+
+
 def setup(app: Any) -> None:
+    app.connect("builder-inited", _claims)
     app.connect("autodoc-process-docstring", _plain, priority=900)

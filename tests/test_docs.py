@@ -19,7 +19,7 @@ from sgdsde.runs.listing import folder_of_studies, studies
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [page for page in PAGES if "_build" not in page.parts]
+PAGES = [page for page in PAGES if not {"_build", "generated"} & set(page.parts)]
 #: quick ones are run with every test; the others in the slow tier
 QUICK = {"one_file", "figures"}
 RUN = [ROOT / "docs" / "figures.md", *(page for page in sorted((ROOT / "docs" / "tutorials").glob("*.md")) if page.stem != "index")]

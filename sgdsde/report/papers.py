@@ -18,6 +18,12 @@ class Paper:
 
 PAPERS = {
     "1511.06251": Paper("Li, Qianxiao and Tai, Cheng and E, Weinan", "Stochastic modified equations and adaptive stochastic gradient algorithms", 2015),
+    "1703.04933": Paper("Dinh, Laurent and Pascanu, Razvan and Bengio, Samy and Bengio, Yoshua", "Sharp Minima Can Generalize For Deep Nets", 2017),
+    "1703.11008": Paper(
+        "Dziugaite, Gintare Karolina and Roy, Daniel M.",
+        "Computing Nonvacuous Generalization Bounds for Deep (Stochastic) Neural Networks with Many More Parameters than Training Data",
+        2017,
+    ),
     "1705.07562": Paper(
         "Hu, Wenqing and Li, Chris Junchi and Li, Lei and Liu, Jian-Guo", "On the diffusion approximation of nonconvex stochastic gradient descent", 2017
     ),
@@ -46,6 +52,11 @@ PAPERS = {
     ),
     "2006.04740": Paper("Gurbuzbalaban, Mert and Simsekli, Umut and Zhu, Lingjiong", "The Heavy-Tail Phenomenon in SGD", 2020),
     "2009.11162": Paper("Barrett, David G. T. and Dherin, Benoit", "Implicit Gradient Regularization", 2020),
+    "2010.01412": Paper(
+        "Foret, Pierre and Kleiner, Ariel and Mobahi, Hossein and Neyshabur, Behnam",
+        "Sharpness-Aware Minimization for Efficiently Improving Generalization",
+        2020,
+    ),
     "2010.04261": Paper(
         "Wu, Yikai and Zhu, Xingyu and Wu, Chenwei and Wang, Annie and Ge, Rong",
         "Dissecting Hessian: Understanding Common Structure of Hessian in Neural Networks",
@@ -55,6 +66,11 @@ PAPERS = {
     "2102.05375": Paper("Ziyin, Liu and Liu, Kangqiao and Mori, Takashi and Ueda, Masahito", "Strength of Minibatch Noise in SGD", 2021),
     "2102.12470": Paper(
         "Li, Zhiyuan and Malladi, Sadhika and Arora, Sanjeev", "On the Validity of Modeling SGD with Stochastic Differential Equations (SDEs)", 2021
+    ),
+    "2103.00065": Paper(
+        "Cohen, Jeremy M. and Kaur, Simran and Li, Yuanzhi and Kolter, J. Zico and Talwalkar, Ameet",
+        "Gradient Descent on Neural Networks Typically Occurs at the Edge of Stability",
+        2021,
     ),
     "2105.09557": Paper("Mori, Takashi and Ziyin, Liu and Liu, Kangqiao and Ueda, Masahito", "Power-law escape rate of SGD", 2021),
     "2206.10654": Paper("Kaur, Simran and Cohen, Jeremy and Lipton, Zachary C.", "On the Maximum Hessian Eigenvalue and Generalization", 2022),
