@@ -31,7 +31,7 @@ def small(n: int = 60) -> tuple[sg.objectives.Network, torch.Tensor, torch.Tenso
 @pytest.mark.parametrize("c", [0.0, 1e-4, 0.05, 1.0])
 def test_the_inverse_is_the_largest_probability_within_the_budget(q: float, c: float) -> None:
     p = bounds.kl_inverse(q, c)
-    assert bounds.kl(q, p - 1e-12) <= c + 1e-9 if p > q else c < 1e-9 or q == 1
+    assert bounds.kl(q, max(0.0, p - 1e-12)) <= c + 1e-9 if p > q else c < 1e-9 or q == 1
     assert p >= q
     if p < 1 - 1e-9:
         assert bounds.kl(q, min(1.0, p + 1e-7)) > c

@@ -27,7 +27,7 @@ from sgdsde.types import InputError, as_points
 #: the grid of prior variances e^{(1−j)/PER_FOLD}, j = 1 … LARGEST (the union is over all j)
 PER_FOLD, LARGEST = 4, 60
 #: β as multiples of n, among which the tuning chooses
-MULTIPLES = tuple(10 ** (k / 4) for k in range(-8, 9))
+MULTIPLES = tuple(10 ** (k / 3) for k in range(-3, 7))
 #: samples times draws that are evaluated at once
 _PIECE = 200_000
 
@@ -100,7 +100,7 @@ def pac_bayes(
     z = _normals(tuning_draws, w, seed, 0)
     for multiple in MULTIPLES:
         beta = multiple * network.n
-        index = min(range(1, LARGEST + 1), key=lambda j, beta=beta: divergence(shape, distance2, beta, prior_variance(j) ** 0.5) + 2 * math.log(j))  # type: ignore[misc]
+        index = _best_index(shape, distance2, beta)
         sigma = prior_variance(index) ** 0.5
         error = _error(network, w, shape.displace(z, beta, sigma))
         found = maurer(error, divergence(shape, distance2, beta, sigma), network.n, share_of(index, delta / 2))
@@ -124,6 +124,15 @@ def pac_bayes(
         shape=shape.name,
         delta=delta,
     )
+
+
+def _best_index(shape: Shape, distance2: float, beta: float) -> int:
+    """The place j of the prior's width that minimises KL + ln(1/δⱼ), for the posterior that belongs to each."""
+    j = torch.arange(1, LARGEST + 1, dtype=shape.curvatures.dtype, device=shape.curvatures.device)
+    variance = ((1 - j) / PER_FOLD).exp()[:, None]  # [places, 1]
+    ratio = 1 / (1 + beta * variance * shape.curvatures)  # [places, dim]: the posterior's variance over the prior's
+    cost = 0.5 * ((ratio - 1 - ratio.log()).sum(1) + distance2 / variance[:, 0]) + 2 * j.log()
+    return int(cost.argmin()) + 1
 
 
 def _normals(count: int, beside: Tensor, seed: int, block: int) -> Tensor:
