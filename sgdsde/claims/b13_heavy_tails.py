@@ -18,7 +18,7 @@ LISTED: dict[str, dict[str, Any]] = {
 }
 GAUSSIAN = {"Gaussian": {"law": "Gaussian", "alpha": 1.5, "widths": (1.0, 2.0), "heights": (0.75, 1.5)}}
 POWER, SAME, CLOSER = Equivalence(1.0, 0.05), Equivalence(1.0, 0.2), LessThan(0.0)
-PATHS = {"quick": {"step": 0.04, "paths": 2_000}, "full": {"step": 0.01, "paths": 8_000}}
+PATHS = {"quick": {"step": 0.04, "paths": 4_000}, "full": {"step": 0.01, "paths": 8_000}}
 
 
 class HeavyTails(Claim):

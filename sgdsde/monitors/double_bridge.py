@@ -15,10 +15,12 @@ L = 6√v, a few percent at L = 2√v.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-#: terms of the series; enough for L ≥ √v/2, and narrower strips are left almost surely in a step
+#: most terms of the series; enough for L ≥ √v/2, and narrower strips are left almost surely in a step
 _TERMS = 12
 
 
@@ -35,7 +37,7 @@ def stays_clear(y0: Tensor, gap: Tensor, v: Tensor) -> Tensor:
     tiny = torch.finfo(y0.dtype).tiny
     start, v = y0.clamp_min(tiny), v.clamp_min(tiny)
     total = torch.ones_like(y0)
-    for k in range(1, _TERMS + 1):
+    for k in range(1, _terms(gap, v) + 1):
         for j in (k, -k):
             power = torch.exp(-2 * j * gap * (j * gap - start) / v)
             total = total + torch.where(power > 0, (1 - 2 * j * gap / start) * power, torch.zeros_like(power))
@@ -46,6 +48,12 @@ def stays_clear(y0: Tensor, gap: Tensor, v: Tensor) -> Tensor:
 def _meets(y0: Tensor, y1: Tensor, gap: Tensor, v: Tensor) -> Tensor:
     """P_low by its series."""
     total = torch.exp(-2 * y0 * y1.clamp_min(0) / v)
-    for k in range(1, _TERMS + 1):
+    for k in range(1, _terms(gap, v) + 1):
         total = total + torch.exp(-2 * (k * gap + y0) * (k * gap + y1) / v) - torch.exp(-2 * k * gap * (k * gap + y1 - y0) / v)
     return total.clamp(0, 1)
+
+
+def _terms(gap: Tensor, v: Tensor) -> int:
+    """How many terms matter: the k-th is of the order e^{−2(k−1)²L²/v}, and e^{−40} is nothing."""
+    widest = float((v / gap**2).max()) if v.numel() else 0.0
+    return min(_TERMS, 1 + math.ceil(math.sqrt(20 * widest))) if math.isfinite(widest) else _TERMS
