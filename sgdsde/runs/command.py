@@ -28,7 +28,7 @@ from sgdsde.runs.workers import Threads, Workers, WorkersLost
 from sgdsde.store import FolderBusy, StorageError
 from sgdsde.types import InputError, SgdsdeError, suggest
 
-WIDTH = 100
+WIDTH = 80
 
 
 class Exit(IntEnum):
@@ -173,7 +173,7 @@ def _workers(arguments: Arguments, runs: Sequence[Run]) -> Workers:
 
 def _help(arguments: Arguments, folder: Path) -> str:
     lines = ["usage: sgdsde run NAME [--SETTING VALUE]… [OPTION]…", ""]
-    lines += ["Runs a study, or goes on with it: the same command resumes, other settings are another run.", ""]
+    lines += ["Runs a study, or goes on with it: the same command resumes,", "other settings are another run.", ""]
     if arguments.name:
         study: Study = load(arguments.name, folder)
         lines += [f"{arguments.name}: {study.title}", "", "settings:"]
@@ -183,7 +183,7 @@ def _help(arguments: Arguments, folder: Path) -> str:
     else:
         lines += ["studies (sgdsde run NAME --help shows their settings):", *(_entry(name, text) for name, text in describe(folder).items())]
     lines += ["", "options:", *(_entry(f"--{name} {kind}", text) for name, (kind, text) in OPTIONS.items())]
-    lines += ["", "exit status: 0 complete, 1 a block failed, 2 wrong usage, 73 folder in use, 74 file system refused, 75 stopped: run the same command again"]
+    lines += ["", "exit status: 0 complete, 1 a block failed, 2 wrong usage, 73 folder in use,", "74 file system refused, 75 stopped: run the same command again"]
     return "\n".join(lines)
 
 
