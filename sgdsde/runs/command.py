@@ -183,7 +183,11 @@ def _help(arguments: Arguments, folder: Path) -> str:
     else:
         lines += ["studies (sgdsde run NAME --help shows their settings):", *(_entry(name, text) for name, text in describe(folder).items())]
     lines += ["", "options:", *(_entry(f"--{name} {kind}", text) for name, (kind, text) in OPTIONS.items())]
-    lines += ["", "exit status: 0 complete, 1 a block failed, 2 wrong usage, 73 folder in use,", "74 file system refused, 75 stopped: run the same command again"]
+    lines += [
+        "",
+        "exit status: 0 complete, 1 a block failed, 2 wrong usage, 73 folder in use,",
+        "74 file system refused, 75 stopped: run the same command again",
+    ]
     return "\n".join(lines)
 
 
