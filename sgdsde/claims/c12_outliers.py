@@ -14,6 +14,8 @@ from sgdsde.zone import MoreThan, Within
 BASE: dict[str, Any] = {"classes": 10, "hidden": (20, 20), "batch": 32, "samples": 1_000, "standardize": False, "loss": 0.1}
 CLASSES, HIDDEN, BATCHES = (2, 3, 5, 10), (8, 16, 30), (8, 64, 0)
 SEEDS = {"quick": 1, "full": 4}
+#: samples where widths and batch sizes are compared
+SAMPLES = {"quick": 500, "full": 1_000}
 #: "steady": within a factor of two
 STEADY = Within(0.5, 2)
 RULE = Condition("outliers are counted by a stated rule", "cut at the largest ratio of neighbouring eigenvalues of G")
@@ -75,7 +77,7 @@ class WidthScalesBulk(_Sizes, Claim):
         name = "outliers and width"
         for i, number in enumerate(_starts(profile, seed, self.id)):
             for hidden in HIDDEN:
-                runs[f"{hidden} units, start {i + 1}"] = BASE | {"hidden": (hidden, hidden), "start": number}
+                runs[f"{hidden} units, start {i + 1}"] = BASE | {"hidden": (hidden, hidden), "samples": SAMPLES[profile], "start": number}
             for a, b in ((8, 16), (16, 30), (8, 30)):
                 ratios[f"{a}→{b}, start {i + 1}"] = (f"{a} units, start {i + 1}", f"{b} units, start {i + 1}")
                 where: dict[str, Any] = {"size": a + b / 100, "drawn": True, "parameters": {"from": a, "to": b}}
@@ -102,7 +104,7 @@ class BatchScalesOutliers(_Sizes, Claim):
         name = "outliers and batch size"
         for i, number in enumerate(_starts(profile, seed, self.id)):
             for batch in BATCHES:
-                runs[f"B = {batch or 'all'}, start {i + 1}"] = BASE | {"batch": batch, "loss": 0.05, "start": number}
+                runs[f"B = {batch or 'all'}, start {i + 1}"] = BASE | {"batch": batch, "samples": SAMPLES[profile], "loss": 0.05, "start": number}
             for size, (a, b) in enumerate((("8", "64"), ("64", "all"), ("8", "all"))):
                 ratios[f"{a}→{b}, start {i + 1}"] = (f"B = {a}, start {i + 1}", f"B = {b}, start {i + 1}")
                 key = f"{a}→{b}, start {i + 1}/λmax"

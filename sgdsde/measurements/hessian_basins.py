@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from sgdsde.curvature import eigsh, gauss_newton_operator, layer_operators, line_losses, overlap
 from sgdsde.curvature.line import Line
 from sgdsde.data import digits
 from sgdsde.measurement import Measured, exactly
 from sgdsde.measurements.hessian_network import HIDDEN, RATE, perceptron, start
 from sgdsde.plots.panel import Panel, Series
+from sgdsde.rng import stream
 from sgdsde.training import SGD, LossBelow, train
 from sgdsde.types import Estimate
 
@@ -50,6 +54,7 @@ def hessian_basins(*, seed: int, level: float, pairs: Sequence[tuple[int, int]],
             f"{name}/large to small": exactly(inside.barrier / chance_level, 0.0),
             f"{name}/independent": exactly(apart.barrier / chance_level, 0.0),
             f"{name}/overlap": exactly(found.lift, 0.0),
+            f"{name}/overlap, random": exactly(overlap(bases[0], _random(bases[1], pair[0])).lift, 0.0),
         }
         notes.append(
             f"{name}: distances {inside.distance:.3g} and {apart.distance:.3g}; first layer, top {TOP}: overlap {found.value:.3g}, chance {found.chance:.3g}"
@@ -60,6 +65,11 @@ def hessian_basins(*, seed: int, level: float, pairs: Sequence[tuple[int, int]],
         ]
     panel = Panel("Loss on the line between two solutions", "place on the line α", "loss", tuple(series))
     return Measured(estimates, panels=(panel,), notes=tuple(notes), conventions=CONVENTIONS)
+
+
+def _random(like: Tensor, seed: int) -> Tensor:
+    """A random subspace of the same dimensions."""
+    return torch.randn(like.shape, dtype=like.dtype, generator=stream(seed, "random subspace"))
 
 
 def _drawn(line: Line, name: str, label: str) -> Series:

@@ -6,15 +6,17 @@ Outliers are counted by a stated rule on G: cut at the largest ratio of neighbou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from sgdsde.curvature import RatioRule
-from sgdsde.data import digits
+from sgdsde.data import Data, blobs, digits
 from sgdsde.measurement import Measured, exactly
 from sgdsde.measurements.hessian_network import RATE, Dense, perceptron, start
 from sgdsde.plots.panel import Panel, Series
+from sgdsde.rng import stream
 from sgdsde.training import SGD, LossBelow, train
 from sgdsde.types import DomainError, Estimate, Status
 
@@ -25,8 +27,9 @@ RULE = RatioRule()
 
 
 def hessian_sizes(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], ratios: Mapping[str, tuple[str, str]]) -> Measured:
-    """For each run (``classes``, ``hidden``, ``batch`` (0: all), ``samples``, ``standardize``, ``loss``, ``start``): ``run/outliers``, ``run/λmax``,
-    ``run/near zero``; for each ratio (a, b): ``name/λmax`` and ``name/outliers`` of b over a, ``name/near zero`` of b minus a.
+    """For each run (``classes``, ``hidden``, ``batch`` (0: all), ``samples``, ``standardize``, ``loss``, ``start``; perhaps ``blobs``: their dimension,
+    ``random labels``: the share redrawn, ``activation``): ``run/outliers``, ``run/λmax``, ``run/near zero``; for each ratio (a, b): ``name/λmax`` of b over a,
+    ``name/outliers`` and ``name/near zero`` of b minus a.
 
     Raises:
         DomainError: a run does not reach its loss.
@@ -35,8 +38,7 @@ def hessian_sizes(*, seed: int, level: float, runs: Mapping[str, Mapping[str, An
     notes = []
     series = []
     for name, run in runs.items():
-        data = digits(classes=run["classes"], standardize=run["standardize"])
-        network = perceptron(data.take(min(run["samples"], len(data))), run["hidden"])
+        network = perceptron(_data(run), run["hidden"], activation=run.get("activation", "relu"))
         batch = run["batch"] or network.n
         rule = LossBelow(level=run["loss"], every=10)
         trained = train(network, start(network, run["start"]), optimiser=SGD(RATE), batch_size=batch, steps=20_000, seed=run["start"], stop=rule)
@@ -60,3 +62,14 @@ def hessian_sizes(*, seed: int, level: float, runs: Mapping[str, Mapping[str, An
         estimates[f"{name}/near zero"] = exactly(found[b]["near zero"] - found[a]["near zero"], 0.0)
     panel = Panel("Largest eigenvalues of G", "rank", "eigenvalue", tuple(series), log="y")
     return Measured(estimates, panels=(panel,), notes=tuple(notes), conventions=f"digits, ReLU, cross-entropy, SGD η = {RATE} by epochs, float64, dense")
+
+
+def _data(run: Mapping[str, Any]) -> Data:
+    """The data of a run: digits, or Gaussian blobs; with some labels redrawn."""
+    dim, classes = run.get("blobs", 0), run["classes"]
+    found = blobs(run["start"], classes=classes, dim=dim, count=run["samples"]) if dim else digits(classes=classes, standardize=run["standardize"])
+    data = found.take(min(run["samples"], len(found)))
+    generator = stream(run["start"], "random labels")
+    chosen = torch.rand(len(data), generator=generator) < run.get("random labels", 0.0)
+    labels = torch.where(chosen, torch.randint(classes, (len(data),), generator=generator), data.y)
+    return replace(data, y=labels, name=f"{data.name}, {int(chosen.sum())} labels redrawn")
