@@ -16,7 +16,7 @@ WIDTH ?= neurips
 # one thread of linear algebra a worker: blocks and test workers are the parallelism
 export OMP_NUM_THREADS = 1
 
-.PHONY: help install verify test check lint bench figures docs clean
+.PHONY: help install verify test check lint bench figures gallery docs clean
 
 help:
 	@echo "make verify   measure the claims and write report/report.html (PROFILE=quick|full)"
@@ -53,6 +53,9 @@ bench: install
 
 figures: install
 	$(BIN)/python -m sgdsde figures --width $(WIDTH) --out figures
+
+gallery: figures
+	mkdir -p docs/images && cp figures/*.png figures/*.json docs/images/
 
 docs: install
 	@$(BIN)/python -c 'import sphinx, myst_parser, pydata_sphinx_theme' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -73,6 +74,28 @@ def _claims(app: Any) -> None:
     (folder / "claims.md").write_text("\n".join(lines), encoding="utf-8")
 
 
+def _gallery(app: Any) -> None:
+    """``generated/gallery.md``: the pictures in ``images/`` with the captions, verdicts and commands that stand beside them."""
+    lines = ["# Gallery", "", "Each drawn by `sgdsde figures NAME` from stored results; `make gallery` draws them again.", ""]
+    for path in sorted((Path(app.srcdir) / "images").glob("*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        verdicts = ", ".join(f"{claim['id']} ({claim['verdict']})" for claim in facts["claims"])
+        studies = ", ".join(study["name"] for study in facts["studies"])
+        reads = "; ".join(part for part in (verdicts and f"claims {verdicts}", studies and f"studies {studies}") if part)
+        lines += [
+            f"## {facts['title']}",
+            "",
+            f"![{facts['title']}](../images/{path.stem}.png)",
+            "",
+            facts["caption"],
+            "",
+            f"*`{facts['figure']}` reads {reads}.*",
+            "",
+        ]
+    (Path(app.srcdir) / "generated" / "gallery.md").write_text("\n".join(lines), encoding="utf-8")
+
+
 def setup(app: Any) -> None:
     app.connect("builder-inited", _claims)
+    app.connect("builder-inited", _gallery)
     app.connect("autodoc-process-docstring", _plain, priority=900)

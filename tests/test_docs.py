@@ -95,3 +95,11 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert 'id="sgdsde.sdes.SME1.drift"' in (tmp_path / "html" / "api" / "generated" / "sgdsde.sdes.html").read_text()
+
+
+def test_pictures_of_the_gallery_are_figures_of_the_set() -> None:
+    folder = ROOT / "docs" / "images"
+    known = {path.stem for path in folder_of_figures().glob("*.py")}
+    for picture in folder.glob("*.png"):
+        assert picture.stem in known
+        assert picture.with_suffix(".json").exists()
