@@ -1,6 +1,6 @@
 """Networks on one CPU core: SGD ensembles against a loop over torch.optim.SGD and against vmap(grad); what a step of each model costs in gradients.
 
-``python benchmarks/networks.py`` prints the tables and writes ``benchmarks/networks.md``. One thread. Rows compare times of one process, taken in turn (the
+``python benchmarks/networks.py`` prints the tables and writes ``benchmarks/networks.md``. One thread. Rows compare CPU times of one thread, taken in turn (the
 median of the repetitions), so that drift of the machine cancels; only ratios mean anything. Digits of scikit-learn, tanh networks, cross-entropy.
 """
 
@@ -27,7 +27,7 @@ from sgdsde.rng import stream
 from sgdsde.sde import ModifiedEquation
 from sgdsde.types import tallying
 
-ETA, REPEATS = 0.1, 3
+ETA, REPEATS, SHORTEST = 0.1, 5, 0.03
 #: widths, replicas of an ensemble, replicas of the cost table
 NETS = {
     18: ((5, 2, 2), 4000, 64),
@@ -53,15 +53,20 @@ def network(dim: int, dtype: torch.dtype, samples: int) -> Network:
     return f
 
 
-def medians(work: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each, taken in turn after one call that warms up."""
+def medians(work: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
+    """Median CPU seconds of one call of each, taken in turn after one call that warms up; short ones are called until they last ``SHORTEST``."""
     timings: dict[str, list[float]] = {name: [] for name in work}
-    for repeat in range(REPEATS + 1):
+    calls = dict.fromkeys(work, 1)
+    for repeat in range(repeats + 1):
         for name, function in work.items():
-            start = time.perf_counter()
-            function()
+            start = time.thread_time()
+            for _ in range(calls[name]):
+                function()
+            seconds = (time.thread_time() - start) / calls[name]
             if repeat:
-                timings[name].append(time.perf_counter() - start)
+                timings[name].append(seconds)
+            else:
+                calls[name] = max(1, min(100, int(SHORTEST / max(seconds, 1e-6))))
     return {name: statistics.median(values) for name, values in timings.items()}
 
 
@@ -213,23 +218,13 @@ def costs(dim: int) -> list[str]:
             path()
         products = counter.products / paths / steps
         work = {"step": path, "gradient": lambda: calculus.grad(f, start), "product": lambda: f.method.hvp_at(start)(block)}
-        found = medians(work) if not (slow and dim > 64) else once(work)
+        found = medians(work, 1 if slow and dim > 64 else REPEATS)
         step, gradient, product = found["step"] / steps, found["gradient"], found["product"] / 10
         share = f"{step / (products * product + 2 * gradient):.1f}" if products else "–"
         again = tally.counts.get("outliers recomputed", 0) / paths / steps
         rows.append(f"| {dim:,} | {name} | {step / gradient:.1f} | {products:.0f} | {product / gradient:.2f} | {share} | {again:.2f} |")
         print(rows[-1], flush=True)
     return rows
-
-
-def once(work: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Seconds of one call each."""
-    found = {}
-    for name, function in work.items():
-        start = time.perf_counter()
-        function()
-        found[name] = time.perf_counter() - start
-    return found
 
 
 def calculus_top(f: Network, theta: Tensor) -> Tensor:
@@ -246,7 +241,7 @@ def main() -> None:
     lines = [
         "# Networks on one CPU core",
         "",
-        f"{machine}, one thread; medians of {REPEATS} repetitions taken in turn.",
+        f"{machine}, one thread; medians of {REPEATS} CPU times taken in turn.",
         f"Load average {loads}: only ratios mean anything.",
         "",
         "## SGD ensembles",
