@@ -74,7 +74,7 @@ def _claim(stored: Stored, claim: str) -> dict[str, Any]:
     _, record, entry = stored.record(claim)
     return {
         **{key: entry[key] for key in ("id", "title", "verdict", "scale", "why")},
-        **{key: record.get(key) for key in ("profile", "seed", "code", "commit")},
+        **{key: record.get(key) for key in ("profile", "seed", "code", "commit", "uncommitted_changes")},
         "measurements": [{key: part[key] for key in ("function", "name", "parameters", "seed")} for part in entry["measurements"]],
     }
 
@@ -89,6 +89,7 @@ def _study(stored: Stored, name: str) -> dict[str, Any]:
         "identity": run.identity,
         "config": run.config,
         "commit": git.get("commit"),
+        "uncommitted_changes": bool(git.get("changed")),
         "versions": run.origin.get("versions"),
         "command": f"sgdsde run {name} {settings}",
     }

@@ -32,7 +32,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); run sgdsde verify again.") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or "controls" not in record:
+    if not isinstance(record, dict) or record.get("format") != FORMAT or "uncommitted_changes" not in record:
         raise InputError(f"{path} is not of format {FORMAT}; it was written by another version. Run sgdsde verify again.")
     return record
 

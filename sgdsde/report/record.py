@@ -29,6 +29,7 @@ FORMAT = 1
 def record_of(ledger: Ledger) -> dict[str, Any]:
     """Everything that was run, in the order of the catalogue, and what was not."""
     claims = [_claim(entry, ledger) for entry in ledger.entries]
+    git = git_state(Path(sgdsde.__file__).resolve().parents[1]) or {}
     return {
         "format": FORMAT,
         "profile": ledger.profile,
@@ -38,7 +39,8 @@ def record_of(ledger: Ledger) -> dict[str, Any]:
         "seconds": round(ledger.seconds, 1),
         "trustworthy": ledger.trustworthy,
         "code": code_digest(),
-        "commit": (git_state(Path(sgdsde.__file__).resolve().parents[1]) or {}).get("commit"),
+        "commit": git.get("commit"),
+        "uncommitted_changes": bool(git.get("changed")),
         "environment": dict(ledger.environment),
         "claims": claims,
         "not_run": [{"id": claim["id"], "title": claim["title"], "why": claim["why"]} for claim in claims if claim["verdict"] == Outcome.NOT_RUN]
