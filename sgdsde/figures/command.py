@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 ABOUT = """\
 Draw figures of the paper from stored results: PDF, PNG, CSV and JSON.
 
-Without --from, what they need is made first at the quick profile and kept in
-DIR/stored: minutes on two cores. Killed, the same command goes on.
+Without --from, what they need is made first, at the quick profile.
+
+It is kept in DIR/stored; killed, the same command goes on.
 
   sgdsde figures                             the whole set
   sgdsde figures positivity                  one, see: sgdsde list figures
