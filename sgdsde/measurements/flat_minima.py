@@ -20,6 +20,7 @@ from sgdsde.calculus import hessian
 from sgdsde.exits import exit_times
 from sgdsde.kernels import SGD
 from sgdsde.measurement import Measured, exactly
+from sgdsde.measurements.interval_exits import NAMES
 from sgdsde.noises import Gaussian
 from sgdsde.objective import Objective, identity_rows
 from sgdsde.objectives import SharpFlatWells
@@ -82,6 +83,8 @@ class Isotropic(Shaped):
 
 
 FORMS: dict[str, type[Shaped]] = {"absolute": Absolute, "positive": Positive, "isotropic": Isotropic}
+
+LABELS = {"absolute": "|H| noise", "positive": "[H]⁺ + ε noise", "isotropic": "isotropic noise"}
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,8 @@ def flat_against_sharp(
                     + ", ".join(f"{pair.gap:.3f} at B = {b:g}" for pair, b in zip(pairs, batches, strict=True))
                 )
                 y = np.array([pair.gap for pair in pairs])
-                series.append(Series(f"{form} {process}", f"{name}: {form}, {process}", np.asarray(batches) / eta, y, kind="band"))
-    panel = Panel("Flat over sharp", "B/η", "log(τ_flat/τ_sharp)", tuple(series[: 2 * len(forms)]), log="x")
+                series.append(Series(f"{form} {process}", f"{name}: {LABELS[form]}, {NAMES[process]}", np.asarray(batches) / eta, y, kind="band"))
+    panel = Panel("Times between two wells of equal depth", "B/η", "log mean time, flat / sharp", tuple(series[: 2 * len(forms)]))
     return Measured(estimates, panels=(panel,), notes=tuple(notes), conventions="1-D wells of equal depth, exit at the other minimum, Σ = C/B, float64")
 
 

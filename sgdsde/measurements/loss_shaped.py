@@ -22,6 +22,7 @@ from torch import Tensor
 from sgdsde.exits import exit_times
 from sgdsde.kernels import SGD
 from sgdsde.measurement import Measured, exactly
+from sgdsde.measurements.interval_exits import NAMES
 from sgdsde.noise import Noise
 from sgdsde.noises import Gaussian, Minibatch
 from sgdsde.objective import Facts, Objective, identity_rows
@@ -141,8 +142,8 @@ def log_barrier(
             for ratio, (slope, error) in zip(ratios[1:], found, strict=True):
                 estimates[f"{name}/{process}/{ratio:g}"] = exactly(slope / (b + 0.5), error / (b + 0.5))
             y = np.array([slope for slope, _ in found]) / (b + 0.5)
-            series.append(Series(f"{name} {process}", f"{name}, {process}", np.asarray(ratios[1:]), y, kind="band"))
-    panel = Panel("Logarithmic barrier", "c/L₀", "d log Eτ/d log c over b + ½", tuple(series), log="x", level=1.0)
+            series.append(Series(f"{name} {process}", f"{name}, {NAMES[process]}", np.asarray(ratios[1:]), y, kind="band"))
+    panel = Panel("Linear barrier" if additive else "Logarithmic barrier", "c/L₀", "(d log Eτ/d log c) / (b + ½)", tuple(series), log="x", level=1.0)
     return Measured(estimates, panels=(panel,), conventions="1-D, L = L₀ + ½hθ², Σ = 2hL/B, exit from L < c, float64")
 
 

@@ -69,9 +69,9 @@ def stable_exits(*, seed: int, level: float, families: Mapping[str, Family], ste
         if index == 0:
             y = np.array([stable_exit_steps(alpha, steps[-1] * widths[0], w, w) for w in widths])
             series.append(Series("law", f"law, slope {alpha:g}", np.asarray(widths, dtype=float), y))
-    title = "Exits by diffusion" if any("law" in family for family in families.values()) else "Exits by jumps"
-    note = f"noise a step: {steps[-1]:g} of the narrowest width"
-    panel = Panel(title, "width w", "mean exit [steps]", tuple(series), log="xy", note=note)
+    kind = "diffusion" if any("law" in family for family in families.values()) else "jumps"
+    title = f"Exits by {kind}, noise a step {steps[-1]:g} of the narrowest width"
+    panel = Panel(title, "width w", "mean exit [steps]", tuple(series), log="xy")
     return Measured(estimates, panels=(panel,), conventions=f"SGD, η = {ETA:g}, cosine wells, start at the minimum, looked at iterates, float64")
 
 
