@@ -22,12 +22,13 @@ class SymmetricSaddles(Claim):
     id = "B15-symmetric"
     title = "Minibatch SGD cannot leave a network's symmetric saddles"
     statement = (
-        "At every saddle met along the training of a digits network where a unit is dead or two units mirror each other, the variance of a sample's "
-        "gradient along the negative directions is zero, so that minibatch SGD of any batch size, its surrogate and every SDE model alike stay."
+        "At every saddle met along the training of a digits network where a unit is dead or two units mirror each other, and a direction that breaks this "
+        "symmetry has negative curvature, the variance of a sample's gradient along all such directions is zero, so that minibatch SGD of any batch size, "
+        "its surrogate and every SDE model alike stay."
     )
     citations = (Citation("", "every sample's gradient keeps the symmetry of the weights: this project's own measurement of a known invariance"),)
     conditions = (
-        Condition("stationary, with an eigenvalue clearly negative", "checked at every saddle"),
+        Condition("stationary, with clearly negative curvature along a direction that breaks the symmetry", "checked at every saddle"),
         Condition("symmetric", "read off the weights, to 1e-6"),
         Condition("there are some", "a row for each size"),
     )
@@ -48,9 +49,9 @@ class SymmetricSaddles(Claim):
         for name, setting in (settings | {"drawn": drawn}).items():
             n = setting["samples"]
             shared: dict[str, Any] = {"drawn": name == "drawn", "parameters": {"n": n}}
-            rows.append(Row("noise along negative directions over the mean", measurement.name, f"{name}/noise", NONE, n, **shared))
+            rows.append(Row("noise along symmetry-breaking directions over the mean", measurement.name, f"{name}/noise", NONE, n, **shared))
             rows.append(Row(f"distance moved along them in {STEPS} steps", measurement.name, f"{name}/moved", STAYS, n, **shared))
             rows.append(Row("symmetric saddles found", measurement.name, f"{name}/count", MoreThan(0.5), n, Role.CONDITION, **shared))
         n = SIZES[profile][1]
-        rows.append(Row("the same at saddles without symmetry", measurement.name, f"n = {n}/others", NONE, n, Role.CONTROL, parameters={"n": n}))
+        rows.append(Row("noise along the lowest direction of other saddles", measurement.name, f"n = {n}/others", NONE, n, Role.CONTROL, parameters={"n": n}))
         return Plan((measurement,), tuple(rows))
