@@ -52,7 +52,9 @@ def shapes(network: Network, theta: Float[Tensor, " dim"], names: tuple[str, ...
     for name in names:
         if name not in SHAPES:
             raise InputError(f"shape {name!r} is unknown." + suggest(name, list(SHAPES)))
-    G = gauss_newton_operator(network, theta).dense()
+    operator = gauss_newton_operator(network, theta)
+    operator.chunk = 128  # small networks: fewer backward passes
+    G = operator.dense()
     flat = G.diagonal().clamp(min=0)
     made: dict[str, Shape] = {}
     for name in names:

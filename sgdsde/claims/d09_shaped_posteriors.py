@@ -11,7 +11,7 @@ from sgdsde.measurements.shaped_bounds import shaped_bounds
 from sgdsde.zone import AtLeast, LessThan
 
 SIZES = {"quick": (200, 350, 500), "full": (300, 600, 1200)}
-HIDDEN, SEEDS, DRAWS = {"quick": 10, "full": 20}, 30, {"quick": 60, "full": 500}
+HIDDEN, SEEDS, DRAWS = {"quick": 8, "full": 20}, 30, {"quick": 60, "full": 500}
 PAIRS = (("diagonal", "isotropic"), ("Kronecker", "diagonal"), ("eigenbasis", "diagonal"))
 TIGHTER = LessThan(0.0)
 

@@ -10,7 +10,7 @@ from sgdsde.measurements.random_quadratics import draws
 from sgdsde.measurements.shaped_bounds import shaped_bounds
 from sgdsde.zone import MoreThan
 
-SHARES, HIDDEN, SAMPLES = (0.0, 0.05, 0.1, 0.2), 12, {"quick": 200, "full": 600}
+SHARES, HIDDEN, SAMPLES = (0.0, 0.1, 0.2), 10, {"quick": 200, "full": 600}
 SEEDS, DRAWS, SHAPES = 30, {"quick": 60, "full": 500}, ("diagonal", "Kronecker")
 HIGHER = MoreThan(0.0)
 
