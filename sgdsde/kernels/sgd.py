@@ -37,7 +37,7 @@ class SGD(DrivenKernel):
         return max(self.dim, getattr(self.noise, "batch_size", 1))
 
     def advance(self, state: State, k: int, generator: torch.Generator) -> State:
-        return State(state.theta - self.eta * self.noise.draw(state.theta, generator))
+        return State(torch.sub(state.theta, self.noise.draw(state.theta, generator), alpha=self.eta))
 
     def gaussian_noise(self) -> GaussianNoise:
         """The noise, if a Brownian motion can drive it.

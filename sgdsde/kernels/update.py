@@ -35,7 +35,7 @@ class Plain(Update):
         return ()
 
     def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return theta - eta * g, memory
+        return torch.sub(theta, g, alpha=eta), memory
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class HeavyBall(Update):
 
     def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
         velocity = torch.add(g, memory[0], alpha=self.momentum)
-        return theta - eta * velocity, (velocity,)
+        return torch.sub(theta, velocity, alpha=eta), (velocity,)
 
 
 @dataclass(frozen=True)

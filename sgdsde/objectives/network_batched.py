@@ -58,22 +58,20 @@ class Batched:
         samples = self._samples(theta, batch)
         if targets is not None:
             samples = _Samples(samples.x.expand(theta.shape[0], -1, -1), targets)
-        pieces = []
+        result = torch.empty_like(theta, memory_format=torch.contiguous_format)
         for part in self._pieces(theta, samples):
             point, some = theta[part], samples.of(part)
             below, slopes, z = self._record(point, some.x)
             delta = self.loss.residual(z, some.y)
             delta = delta / z.shape[2] if weights is None else delta * weights[part, None, :]
-            gradient: list[Tensor] = []
             for layer, h, slope in zip(reversed(self.chain.layers), reversed(below), reversed(slopes), strict=True):
                 delta = delta if slope is None else delta * slope
+                result[part, layer.weights] = _outer(delta, h).flatten(1)
                 if layer.bias:
-                    gradient.append(delta.sum(2))
-                gradient.append(_outer(delta, h).flatten(1))
+                    torch.sum(delta, 2, out=result[part, layer.biases])
                 if layer.first:
                     delta = _product(_weight(point, layer).transpose(1, 2), delta)
-            pieces.append(torch.cat(gradient[::-1], 1))
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        return result
 
     def sample_grads(self, theta: Tensor, batch: Tensor | None) -> Tensor:
         """gᵢ ``[P, B, dim]``."""
