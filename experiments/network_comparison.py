@@ -7,6 +7,7 @@ width 0: 18 parameters, everything dense, batches of one sample. width > 0: perc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -111,9 +112,17 @@ class NetworkComparison(Study[Config]):
         panels += [self._against_time(config, cells, start) for start in config.starts]
         panels += [self._along(config, cells, start) for start in config.starts]
         if "positivity" in cells:
-            mean = cells["positivity"]["defect"].mean_estimate().value
+            found = cells["positivity"]["defect"].mean_estimate()
+            mean = found.value
             image = Image(np.array(DEFECT_X), np.log10(config.marks), np.where(mean > 0, mean, np.nan), "mean defect", logarithmic=True)
             panels.append(Panel("Defect of HA-SME's Q along SGD", "largest ηλ", "log₁₀ steps of SGD", (), image=image))
+            low = np.maximum(found.low, mean / 10)  # the axis is logarithmic
+            looks = itertools.cycle(DENSE_MODELS[1:])
+            series = tuple(
+                Series(look, f"k = {k}", np.array(DEFECT_X), mean[i], low[i], found.high[i], "band")
+                for i, (k, look) in enumerate(zip(config.marks, looks, strict=False))
+            )
+            panels.append(Panel("Defect of HA-SME's Q after k steps", "largest ηλ", "negative / positive mass", series, log="xy"))
         lost = {cell: int(max(np.max(part.lost) for part in parts.values())) for cell, parts in cells.items()}
         return Summary(tuple(lines), tuple(panels), tuple(f"{cell}: {count} paths diverged" for cell, count in lost.items() if count))
 
