@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sgdsde.claim import Citation, Claim, Condition, Plan, Role, Row, Scale
 from sgdsde.measurement import Measurement
 from sgdsde.measurements.hessian_basins import hessian_basins
@@ -43,7 +45,7 @@ class OneBasin(Claim):
         for n in SAMPLES[profile]:
             name = NAME.format(n)
             for i in range(PAIRS[profile]):
-                where = {"size": n, "drawn": True, "parameters": {"n": n}}
+                where: dict[str, Any] = {"size": n, "drawn": True, "parameters": {"n": n}}
                 rows.append(Row(f"barrier / ln c, pair {i + 1}", name, f"pair {i + 1}/large to small", LOW, **where))
             rows.append(Row("independent starts", name, "pair 1/independent", LOW, n, Role.CONTROL, True, {"n": n}))
         return Plan(made, tuple(rows))
