@@ -27,7 +27,8 @@ def draw(stored: Stored) -> Sheet:
         height=2.4,
         caption=f"From a saddle of an 18-parameter digits network, ηλmax = {x:g}, out of |u·(θ − θ*)| < {radius:g} along its one negative direction u, looked "
         f"at iterates, censored at {longest} steps. Exact: mean exit of the local HA-SME with the measured H and Σ, and with noise tr Σ/d in its place. With "
-        "strong noise (small B) the nonlinear terms hold the paths back. Bands: 95 %.",
+        "strong noise (small B) the nonlinear terms hold the paths back. HA-SME leaves more sideways: paths pass ηλ = 1, where its diffusion is singular "
+        "(clipped). Bands: 95 %.",
     )
 
 
