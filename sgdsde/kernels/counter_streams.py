@@ -25,7 +25,7 @@ from sgdsde.types import InputError
 
 
 class CounterStreams(Driven):
-    """``kernel`` (SGD with a Gaussian noise, an integrator) on counter-based increments.
+    """Counter-based increments for ``kernel``: SGD with a Gaussian noise, or an integrator.
 
     The state remembers the path's place in the ensemble, and the 128-bit key, as tensors: they stay with the path.
 

@@ -28,7 +28,7 @@ FOUR_POINT = (_NEAR, 4 - 3 * _NEAR)
 
 
 class WeakIncrements(Driven):
-    """``kernel`` (EulerMaruyama or Heun) on two-point or four-point increments.
+    """Two-point or four-point increments for ``kernel``: EulerMaruyama or Heun.
 
     Raises:
         InputError: another kernel: exact steps and SGD itself are defined by their Gaussian law.
