@@ -37,7 +37,7 @@ class TwoPhases(_Steps, Claim):
     """P(Δ > 0)."""
 
     id = "C8"
-    title = "The loss difference has two phases: first nearly every step lowers the loss, later many raise it"
+    title = "Steps have two phases: first nearly all lower the loss, later many raise it"
     statement = (
         "At initialisation fewer than half of the redrawn steps raise the loss; at later checkpoints the share is higher by at least a tenth of all redraws."
     )
