@@ -70,7 +70,7 @@ class WidthScalesBulk(_Sizes, Claim):
     citations = (Citation("1706.04454v3", "the bulk grows with the number of parameters, the outliers do not"),)
     conditions = (Condition("equal training loss", "the runs stop at loss .1"), RULE)
     not_shown = (
-        "Depth, very wide networks, other losses. That every start agrees at every step of width: with 1,000 samples one was seen whose share fell by .005 from "
+        "Depth, very wide networks, other losses. That every start agrees at every step of width: with 1,000 samples one lost .005 of its share from "
         "16 to 30 units. The number of outliers does not grow like the bulk: the control counts it."
     )
     size_name = "hidden units"
