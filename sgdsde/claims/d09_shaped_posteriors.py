@@ -46,7 +46,7 @@ class ShapedPosteriors(Claim):
         n = int(rng.integers(220, 450))
         settings["drawn"] = {"samples": n, "hidden": HIDDEN[profile]}
         options = {"settings": settings, "seeds": SEEDS, "draws": DRAWS[profile]}
-        measurement = Measurement("PAC-Bayes bounds by shape", shaped_bounds, options, seconds=20 if profile == "quick" else 200)
+        measurement = Measurement("PAC-Bayes bounds by shape", shaped_bounds, options, seconds=16 if profile == "quick" else 200)
         rows = []
         for name, setting in settings.items():
             drawn, where = name == "drawn", {"n": setting["samples"], "hidden": setting["hidden"]}

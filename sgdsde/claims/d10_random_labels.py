@@ -42,7 +42,7 @@ class RandomLabels(Claim):
         drawn = round(float(rng.uniform(0.06, 0.18)), 3)
         settings["drawn"] = {"samples": n, "hidden": HIDDEN, "shuffled": drawn}
         options = {"settings": settings, "seeds": SEEDS, "draws": DRAWS[profile], "names": SHAPES}
-        measurement = Measurement("PAC-Bayes bounds on random labels", shaped_bounds, options, seconds=20 if profile == "quick" else 200)
+        measurement = Measurement("PAC-Bayes bounds on random labels", shaped_bounds, options, seconds=16 if profile == "quick" else 200)
         listed = [name for name in settings if name != "drawn"]
         rows = []
         for a, b in zip(listed[1:], listed[:-1], strict=True):
