@@ -5,13 +5,18 @@ from __future__ import annotations
 from sgdsde.figures import Figure, Sheet, Stored
 from sgdsde.plots import Panel
 
+#: of the random networks drawn; the stored table has more
+WIDTHS = (50, 200, 800)
+
 
 def draw(stored: Stored) -> Sheet:
     panels = []
-    for slug, title in (("outliers-and-classes", "Classes"), ("outliers-and-width", "Width of both hidden layers")):
+    for slug, title in (("outliers-and-classes", "Classes"), ("outliers-and-width", "Width")):
         series = tuple(curve.series(label, label.split(", start")[0]) for label, curve in stored.table(slug).first.items() if "start 1" in label)
         panels.append(Panel(f"{title}: largest eigenvalues of G", "rank", "eigenvalue", series, log="y", y_range=(1e-3, 30)))
-    panels.append(Panel("Random networks: E[M]", "rank", "eigenvalue / largest", stored.table("gap-and-width").first.drawn(), log="y"))
+    curves = stored.table("gap-and-width").first
+    narrow = tuple(curves[f"width {width}"].series(f"random {width}", f"width {width}") for width in WIDTHS)
+    panels.append(Panel("Random networks: E[M]", "rank", "eigenvalue / largest", narrow, log="y"))
     lines = stored.tables("lines-between-solutions-*")
     last = lines[max(lines, key=lambda name: int(name.rsplit("-", 1)[1]))]
     panels.append(Panel("Lines between solutions", "place on the line α", "loss", last.first.drawn()))
