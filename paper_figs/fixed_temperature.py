@@ -41,7 +41,7 @@ def dimension(stored: Stored) -> Panel:
             points.append((float(slug.rpartition("-")[2]), -curves[name].ascending().y[0] / eta))
     hasme, spf, theory = (Curve(*np.array(sorted(points)).T) for points in found.values())
     series = (hasme.series("HASME", "HA-SME", kind="band"), spf.series("SPF", "SPF", kind="band"), theory.series("SGD", "theory, T → 0"))
-    return Panel("Stiffening valley, T = 0.02", "dimension d", "−log(τ / τ of SGD) / η", series, level=0.0)
+    return Panel("Valley, T = 0.02", "dimension d", "−log(τ / τ of SGD) / η", series, level=0.0)
 
 
 def draw(stored: Stored) -> Sheet:

@@ -21,7 +21,7 @@ def defects(stored: Stored) -> Panel:
     """Mean negative over positive mass at the last mark, as the measurement stored it."""
     ((title, curves),) = stored.table("positivity-along-sgd").items()
     series = tuple(curve.ascending().series(label, label.removeprefix("network, "), kind="band") for label, curve in curves.items())
-    return Panel(title, "largest ηλ", "negative / positive mass, mean", series, log="xy")
+    return Panel(title, "largest ηλ", "negative / positive mass", series, log="xy")
 
 
 def shares(stored: Stored) -> Panel:
@@ -39,7 +39,7 @@ def shares(stored: Stored) -> Panel:
 def draw(stored: Stored) -> Sheet:
     return Sheet(
         (defects(stored), shares(stored)),
-        height=2.3,
+        height=2.5,
         caption="Where HA-SME's diffusion matrix is not positive semi-definite along SGD on a small tanh network. Left: mean of negative over positive "
         "mass of Q's spectrum. Right: share of visited points with an indefinite Q, with the ledger's intervals.",
     )

@@ -215,8 +215,27 @@ def test_legends_and_titles_are_broken_where_they_would_not_fit() -> None:
     labels = ["a label that is about forty letters long"] * 4
     assert legend_columns(labels, width=3.25, size=7) == 1
     assert legend_columns(labels, width=6.0, size=7) == 2
+    assert legend_columns([labels[0], "SME-1", "SME-2", "SPF", "HA-SME"], width=5.5, size=7) == 3  # one long label does not make one column of all
     assert wrapped("short", wide=1.0, size=7) == "short"
     assert wrapped("several words that take more than one inch", wide=1.0, size=7).count("\n") >= 2
+
+
+@pytest.mark.parametrize(
+    "labels", [["gradient flow", "SME-1", "SME-2", "SPF", "HA-SME", "SME-3", "HA-SME-3"], ["WWWWWW"] * 9, ["a long label that says much"] * 3]
+)
+def test_a_drawn_legend_stays_on_the_page(labels: list[str]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from sgdsde.plots import PRINT
+
+    x = np.linspace(0, 1, 3)
+    panel = Panel("T", "x", "y", tuple(Series(f"{i}", f"{label}{i}", x, x + i, kind="band") for i, label in enumerate(labels)))
+    figure = panel_figure([panel], width=5.5, height=2.0, style=PRINT)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.legends[0].get_window_extent(canvas.get_renderer())
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.77, 1.1), (0.02, 0.2), (1e-3, 1e2), (3e-9, 4e3), (1.0, 8.0), (1e-12, 1e-3), (0.95, 1.02)])

@@ -92,14 +92,18 @@ def panel_figure(panels: Sequence[Panel], *, columns: int = 2, width: float = 9.
 
 
 def legend_columns(labels: Sequence[str], *, width: float, size: float) -> int:
-    """How many columns of a legend fit into ``width`` inches at ``size`` points: a letter takes about .55 of the size, line and gaps 4.5 sizes.
+    """How many columns of a legend fit into ``width`` inches at ``size`` points: a letter takes up to .6 of the size, line and gaps 5 sizes.
 
-    A legend that needs a second row gets rows of about equal length.
+    Columns are filled from the top, each as wide as its widest label. Of all numbers with the fewest rows the smallest is taken.
     """
-    widths = [(4.5 + 0.55 * len(label)) * size / 72 for label in labels]
-    fitting = max(1, min(len(labels), int(width / max(widths))))
+    widths = [(5.0 + 0.6 * len(label)) * size / 72 for label in labels]
+
+    def taken(columns: int) -> float:
+        return sum(max(part) for part in np.array_split(np.asarray(widths), columns))
+
+    fitting = next((columns for columns in range(len(labels), 1, -1) if taken(columns) <= width), 1)
     rows = math.ceil(len(labels) / fitting)
-    return math.ceil(len(labels) / rows)
+    return next(columns for columns in range(1, fitting + 1) if math.ceil(len(labels) / columns) == rows and (columns == fitting or taken(columns) <= width))
 
 
 def wrapped(title: str, *, wide: float, size: float) -> str:
