@@ -92,11 +92,11 @@ def panel_figure(panels: Sequence[Panel], *, columns: int = 2, width: float = 9.
 
 
 def legend_columns(labels: Sequence[str], *, width: float, size: float) -> int:
-    """How many columns of a legend fit into ``width`` inches at ``size`` points: a letter takes up to .6 of the size, line and gaps 5 sizes.
+    """How many columns of a legend fit into ``width`` inches at ``size`` points; beside its label an entry takes 5 sizes for the line and gaps.
 
     Columns are filled from the top, each as wide as its widest label. Of all numbers with the fewest rows the smallest is taken.
     """
-    widths = [(5.0 + 0.6 * len(label)) * size / 72 for label in labels]
+    widths = [5.0 * size / 72 + _length(label, size=size, weight="normal") for label in labels]
 
     def taken(columns: int) -> float:
         return sum(max(part) for part in np.array_split(np.asarray(widths), columns))
@@ -108,18 +108,23 @@ def legend_columns(labels: Sequence[str], *, width: float, size: float) -> int:
 
 def wrapped(title: str, *, wide: float, size: float) -> str:
     """The title on lines of at most ``wide`` inches in bold letters of ``size`` points, broken between words."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    font = FontProperties(family=RC["font.sans-serif"], weight="bold", size=size)
     lines: list[str] = []
     for word in title.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and TextPath((0, 0), longer, prop=font).get_extents().x1 / 72 <= wide:
+        if lines and _length(longer, size=size, weight="bold") <= wide:
             lines[-1] = longer
         else:
             lines.append(word)
     return "\n".join(lines)
+
+
+def _length(text: str, *, size: float, weight: str) -> float:
+    """Inches that a text takes in letters of ``size`` points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=RC["font.sans-serif"], weight=weight, size=size)
+    return float(TextPath((0, 0), text, prop=font).get_extents().x1) / 72
 
 
 def _set_ticks(axes: Any, panel: Panel, *, wide: float, high: float, size: float) -> None:
