@@ -1,7 +1,7 @@
 """SGD on an 18-parameter digits network against its SDE models, paired so that few paths decide.
 
 At one horizon, for each model: E φ(X) − E φ(θ_k) against the Gaussian surrogate on shared Brownian increments, the same for all models, so that the errors of
-two models are known together (Fieller's interval of their ratio). Integrator: Heun at n steps a tick; what halving its step changes, on a quarter of the
+two models are known together (Fieller's interval of their ratio). Integrator: Heun at n steps a tick; what halving its step changes, on a sixth of the
 paths, twice the part that chance does not explain, widens the intervals. Minibatch − surrogate: independent ensembles with control variates from the linear
 world at the start; it shifts all models' errors alike.
 """
@@ -49,7 +49,7 @@ REFERENCES = ("surrogate", "minibatch")
 TOP, HELD_OUT = 2, 200
 BLOCK = 128
 #: the step-halving check takes this fraction of the paths; minibatch SGD and the surrogate behind the noise law take this many times the paths
-CHECK, LAW_PATHS = 4, 5
+CHECK, LAW_PATHS = 6, 4
 #: a first-order bias is twice what halving the step changes
 FIRST_ORDER = 2
 
