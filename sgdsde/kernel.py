@@ -103,4 +103,3 @@ def substeps_in(tick: float, dt: float) -> int:
     if count < 1 or abs(count * dt - tick) > 1e-9 * tick:
         raise InputError(f"dt = {dt} does not divide the tick {tick} (= eta); use dt = eta/n with an integer n, for example {tick / max(count, 1)}.")
     return count
-

@@ -37,7 +37,7 @@ def test_good_advice_is_within_the_factor_of_the_best(study) -> None:  # type: i
 
 
 def test_a_small_map_is_right_about_every_cell(study) -> None:  # type: ignore[no-untyped-def]
-    """Quadratic and rippled, below and beyond ηλ = 1; deterministic. Taking the worst model for the advice instead (the mutant) is wrong in every cell below ηλ = 1."""
+    """Quadratic and rippled, below and beyond ηλ = 1; deterministic. Taking the worst model for the advice (the mutant) is wrong in every cell below 1."""
     config = study.config(x=(0.3, 0.7, 1.3), sigma=(0.2, 0.6), anharmonicity=(0.0, 0.4))
     cells = {cell: study.block(config, cell, paths=1, seed=0) for cell in study.cells(config)}
     for cell, stored in cells.items():
