@@ -207,8 +207,8 @@ def positive(value: float, name: str) -> float:
 
 
 def suggest(word: str, known: Mapping[str, Any] | list[str]) -> str:
-    """“ Did you mean …?” for an unknown name, with all known names."""
+    """“ Did you mean …?” for an unknown name, with all known names; a name that differs in its case only comes before all others."""
     import difflib
 
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    close = [name for name in known if name.lower() == word.lower()] or difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
     return (f" Did you mean {close[0]!r}?" if close else "") + f" Known: {', '.join(sorted(known))}."
