@@ -26,7 +26,7 @@ ORDER = [
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
     "local_control", "comparison", "compare", "order",
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
-    "store", "training", "bounds",
+    "store", "training", "bounds", "scripts",
     "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
     "terminal", "report", "listing", "figures", "atlas_command", "completion", "cli", "__main__",
 ]

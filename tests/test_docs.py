@@ -15,7 +15,8 @@ from sgdsde.claims import catalogue
 from sgdsde.completion import COMMANDS
 from sgdsde.figures.listing import folder_of_figures
 from sgdsde.listing import listing
-from sgdsde.runs.listing import folder_of_studies, studies
+from sgdsde.runs.listing import folder_of_studies
+from sgdsde.scripts import scripts
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -45,8 +46,8 @@ def test_commands_that_a_page_names_exist(page: Path) -> None:
     blocks = re.findall(r"```(?:console|bash)?\n(.*?)```", text, re.DOTALL)
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if re.match(r"(\$ )?sgdsde\b", line)]
     names = {
-        "run": set(studies(folder_of_studies())),
-        "figures": set(studies(folder_of_figures())),
+        "run": set(scripts(folder_of_studies())),
+        "figures": set(scripts(folder_of_figures())),
         "atlas": {item.name for item in listing("objectives")},
         "list": {"claims", "models", "objectives", "noises", "kernels", "experiments", "figures"},
     }

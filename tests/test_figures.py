@@ -23,7 +23,8 @@ from sgdsde.measurement import Finished, Measured
 from sgdsde.plots import Image, Panel, Series, csv_of, panel_figure
 from sgdsde.plots.panel import legend_columns, wrapped
 from sgdsde.report.write import write_tables
-from sgdsde.runs.listing import describe, folder_of_studies, studies
+from sgdsde.runs.listing import describe, folder_of_studies
+from sgdsde.scripts import scripts
 from sgdsde.store import decode, encode
 from sgdsde.types import InputError
 
@@ -73,7 +74,7 @@ def test_what_a_figure_names_exists(path: Path) -> None:
     ((name, (figure, _)),) = load_figures((path.stem,), path.parent).items()
     known = {claim.id for claim in sgdsde.claims.catalogue() if "quick" in claim.scales}
     assert set(figure.claims) <= known
-    assert set(figure.studies) <= set(studies(folder_of_studies()))
+    assert set(figure.studies) <= set(scripts(folder_of_studies()))
     assert figure.claims or figure.studies
     assert figure.title
     assert describe(path.parent)[name]

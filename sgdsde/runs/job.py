@@ -10,9 +10,10 @@ from typing import Any
 
 from sgdsde.runs.config import resolve
 from sgdsde.runs.identity import code_digest
-from sgdsde.runs.listing import load, studies
+from sgdsde.runs.listing import load
 from sgdsde.runs.product import Product, product_of, refuse_non_finite
 from sgdsde.runs.threads import single_threaded
+from sgdsde.scripts import scripts
 from sgdsde.types import InputError
 
 
@@ -40,7 +41,7 @@ def run_study_job(job: StudyJob) -> Product:
     start = time.perf_counter()
     folder = Path(job.folder)
     study = load(job.study, folder)
-    found = code_digest(studies(folder)[job.study])
+    found = code_digest(scripts(folder)[job.study])
     if found != job.code:
         raise InputError(f"This worker's code ({found}) is not the driver's ({job.code}); bring both to one version. Blocks of different code are never mixed.")
     config = resolve(study.config, [("the driver", job.config)])

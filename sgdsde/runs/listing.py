@@ -1,20 +1,14 @@
-"""The studies there are: the files of ``experiments/``. A name is looked up here and never used as a path; only the study asked for is imported.
-
-The folder is the one beside the package (a checkout), else ``experiments`` in the working directory, else what ``--experiments`` names: it holds code, so it is
-only ever what the user has put there.
-"""
+"""The studies there are: the files of ``experiments/``, or of what ``--experiments`` names (:mod:`sgdsde.scripts`)."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 from functools import lru_cache
 from pathlib import Path
 
-import sgdsde
 from sgdsde.runs.study import PROFILES, Study, is_config
-from sgdsde.types import InputError, SgdsdeError, suggest
+from sgdsde.scripts import folder_of, imported, script_of, scripts
+from sgdsde.types import InputError
 
 
 def folder_of_studies(given: Path | None = None) -> Path:
@@ -23,22 +17,13 @@ def folder_of_studies(given: Path | None = None) -> Path:
     Raises:
         InputError: there is no such folder.
     """
-    candidates = [given] if given is not None else [Path(sgdsde.__file__).resolve().parents[1] / "experiments", Path("experiments")]
-    for folder in candidates:
-        if folder.is_dir():
-            return folder.resolve()
-    raise InputError(f"No folder of studies at {candidates[-1]}; run from a checkout, or name one with --experiments DIR.")
-
-
-def studies(folder: Path) -> dict[str, Path]:
-    """The studies of a folder by name, in alphabetical order."""
-    return {path.stem.replace("_", "-"): path for path in sorted(folder.glob("[a-z]*.py"))}
+    return folder_of("experiments", given, what="studies", otherwise=", or name one with --experiments DIR")
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """The first line of each study's docstring, read without importing anything."""
+    """The first line of each script's docstring, read without importing anything."""
     lines = {}
-    for name, path in studies(folder).items():
+    for name, path in scripts(folder).items():
         try:
             text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         except (SyntaxError, ValueError, OSError) as error:
@@ -53,28 +38,13 @@ def load(name: str, folder: Path) -> Study:
     Raises:
         InputError: there is none (with a suggestion), or its file is no study.
     """
-    known = studies(folder)
-    wanted = name.replace("_", "-")
-    if wanted not in known:
-        raise InputError(f"{name[:80]!r} is no study." + suggest(wanted[:80], list(known)))
-    return _imported(known[wanted])
+    _, path = script_of(name, folder, what="study")
+    return _study(path)
 
 
 @lru_cache(maxsize=16)
-def _imported(path: Path) -> Study:
-    module_name = f"sgdsde_experiments_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses resolve their annotations through it
-    try:
-        spec.loader.exec_module(module)
-    except SgdsdeError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    study = getattr(module, "STUDY", None)
+def _study(path: Path) -> Study:
+    study = getattr(imported(path, "sgdsde_experiments"), "STUDY", None)
     if not isinstance(study, Study):
         raise InputError(f"{path} holds no STUDY; wanted an instance of a subclass of sgdsde.runs.Study under that name.")
     if not is_config(study.config):

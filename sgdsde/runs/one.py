@@ -14,13 +14,13 @@ from sgdsde.runs.config import plain
 from sgdsde.runs.driver import Driver
 from sgdsde.runs.identity import code_digest, identity, surroundings
 from sgdsde.runs.job import StudyJob, run_study_job
-from sgdsde.runs.listing import studies
 from sgdsde.runs.policy import Outcome, Policy
 from sgdsde.runs.progress import Progress, duration
 from sgdsde.runs.results import merge, write_result
 from sgdsde.runs.signals import Stop
 from sgdsde.runs.study import Layout, Study, StudyConfig, Summary, block_seed, key_of, layout_of
 from sgdsde.runs.workers import Workers
+from sgdsde.scripts import scripts
 from sgdsde.store import BlockStore
 
 
@@ -42,7 +42,7 @@ class Run:
     @cached_property
     def code(self) -> str:
         """The digest of the code that decides its numbers."""
-        return code_digest(studies(self.folder_of_studies)[self.name])
+        return code_digest(scripts(self.folder_of_studies)[self.name])
 
     @cached_property
     def identity(self) -> str:
