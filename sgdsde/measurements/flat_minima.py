@@ -49,7 +49,7 @@ class Shaped:
 
     def of(self, values: Tensor) -> Tensor:
         """C's eigenvalues from H's."""
-        raise NotImplementedError
+        raise NotImplementedError  # Isotropic has no eigenvalues to shape: it answers in __call__
 
     def __call__(self, theta: Tensor) -> Tensor:
         H = hessian(self.objective, theta)

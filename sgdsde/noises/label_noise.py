@@ -146,6 +146,6 @@ def _example(loss: str) -> Network:
     x = torch.randn(5, 2, generator=generator, dtype=torch.float64)
     y = torch.randn(5, 2, generator=generator, dtype=torch.float64)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
+        torch.manual_seed(5)  # modules draw their weights from the global state only; the fork gives it back as it was
         module = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2)).double()
     return Network(module, loss, x, y.softmax(1) if loss == "cross_entropy" else y)

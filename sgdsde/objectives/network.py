@@ -72,7 +72,7 @@ class Network(Objective):
     def examples(cls) -> list[Objective]:
         """A classifier, a regression with two outputs, a convolution with frozen BatchNorm."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(5)
+            torch.manual_seed(5)  # modules draw their weights from the global state only; the fork gives it back as it was
             classifier = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
             regression = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 2)).double()
             convolution = nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 2)).double().eval()
