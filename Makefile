@@ -16,7 +16,7 @@ WIDTH ?= neurips
 # one thread of linear algebra a worker: blocks and test workers are the parallelism
 export OMP_NUM_THREADS = 1
 
-.PHONY: help install verify test check lint bench figures gallery docs clean
+.PHONY: help install triton verify test check lint bench figures gallery docs clean
 
 help:
 	@echo "make verify   measure the claims and write report/report.html (PROFILE=quick|full)"
@@ -33,6 +33,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(ENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,io,distributed]'
 	@touch $(STAMP)
+
+# the test of the fused GPU step then runs in Triton's interpreter; CUDA builds of torch bring their own Triton
+triton: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c .ci/triton.txt -e '.[triton]'
 
 verify: install
 	$(BIN)/python -m sgdsde verify --profile $(PROFILE) --out $(OUT)

@@ -45,7 +45,7 @@ INTERPRETED = """
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: pip install triton")
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: make triton")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device: the compiled kernel is tested")
 def test_the_fused_step_is_its_cpu_twin_in_the_interpreter() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
