@@ -1,4 +1,4 @@
-"""Drivers in processes of their own, for tests that kill them."""
+"""Drivers for tests: in this process, and in processes of their own where something must be killed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sgdsde
-from sgdsde.runs import open_run
+from sgdsde.runs import main_run, open_run
+from sgdsde.runs.identity import code_digest
 from sgdsde.runs.reading import StoredRun
 
 STUDIES = Path(__file__).parent / "studies"
+
+
+def go(out: Path, *words: str, study: str = "walk") -> int:
+    """A driver in this process, serial unless told otherwise; ``walk`` is the tests' own study, others are those that ship."""
+    folder = ("--experiments", str(STUDIES)) if study == "walk" else ()
+    executor = () if "--executor" in words else ("--executor", "serial")
+    if not executor and not out.exists():
+        code_digest.cache_clear()  # workers read the code now; a file edited since this process began must not divide them
+    return main_run([study, *folder, "--out", str(out), *executor, *words])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from running import STUDIES
+from running import STUDIES, go
 
 from sgdsde.runs import config_file, main_run
 from sgdsde.runs.arguments import parse
@@ -27,10 +27,6 @@ from sgdsde.types import InputError, SgdsdeError
 
 WALK = load("walk", STUDIES)
 Config: Any = WALK.config
-
-
-def go(out: Path, *words: str) -> int:
-    return main_run(["walk", "--experiments", str(STUDIES), "--out", str(out), "--executor", "serial", *words])
 
 
 def config_of(out: Path) -> dict[str, Any]:
