@@ -4,14 +4,16 @@ from sgdsde.curvature.alignment import Alignment, PowerLaw, diagonal_slope, nois
 from sgdsde.curvature.density import SpectralDensity, lanczos, spectral_density
 from sgdsde.curvature.eigen import Eigenpairs, eigsh
 from sgdsde.curvature.hessian import h_p_operator, hessian_operator
-from sgdsde.curvature.kronecker import Decoupling, kronecker_decoupling, matricised_rank, matricised_spectra, rank_one_shares
+from sgdsde.curvature.kronecker import Decoupling, kronecker_decoupling
 from sgdsde.curvature.layers import block_operator, layer_blocks, layer_operator, layer_operators
 from sgdsde.curvature.line import Line, line_losses
+from sgdsde.curvature.matricised import matricised_rank, matricised_spectra, rank_one_shares
 from sgdsde.curvature.operator import Block, Kronecker, Matrix, Operator
 from sgdsde.curvature.outliers import BulkSplit, GapRule, MarchenkoPasturRule, OutlierRule, RatioRule, ThresholdRule
 from sgdsde.curvature.overlap import Overlap, overlap, principal_angles, random_overlap
 from sgdsde.curvature.piecewise import piecewise_linear_trace, require_piecewise_linear
 from sgdsde.curvature.preconditioned import Preconditioned, preconditioned
+from sgdsde.curvature.random_diagonal import gauss_newton_diagonal
 from sgdsde.curvature.rescaling import Rescaled, layer_scaling, rescaling_test
 from sgdsde.curvature.sandwich import covariance_operator, gauss_newton_operator, second_moment_operator
 from sgdsde.curvature.traces import diagonal, exact_diagonal, frobenius, hutch_plus_plus, trace, trace_of_product, weighted_diagonal
@@ -43,6 +45,7 @@ __all__ = [
     "eigsh",
     "exact_diagonal",
     "frobenius",
+    "gauss_newton_diagonal",
     "gauss_newton_operator",
     "h_p_operator",
     "hessian_operator",

@@ -4,6 +4,10 @@ For a linear layer z = Wx + b with W ``[out, in]`` the block of the Gauss–Newt
 (row-major, as ``nn.Linear.weight`` is stored) is E[Mₓ ⊗ xxᵀ], Mₓ = (∂o/∂z)ᵀ(∂²ℓ/∂o²)(∂o/∂z) at that sample. The conjecture replaces it by the Kronecker
 product of the means. Its error is a covariance, E[(Mₓ − E M) ⊗ (xxᵀ − E xxᵀ)], with ‖·‖² = (1/n²)Σᵢⱼ tr(M̃ᵢM̃ⱼ)·tr(X̃ᵢX̃ⱼ): numbers that need no block.
 Van Loan and Pitsianis' rearrangement R = (1/n)Σ vec Mᵢ vec(xᵢxᵢᵀ)ᵀ gives the best Kronecker product there is, by its first singular vectors.
+
+A weight that is shared by S positions (convolutions, whose inputs are patches; sequences) has the block E Σ_{st} M_{st} ⊗ x_s x_tᵀ. Two products stand for it:
+*expanded* (KFC: Grosse, Martens, arXiv 1602.01407), (1/S)E[Σ_s M_ss] ⊗ E[Σ_s x_s x_sᵀ], which drops s ≠ t; and *reduced* (Eschenhagen et al., arXiv
+2311.00636), E[Σ_{st} M_{st}] ⊗ E[x̄x̄ᵀ] with x̄ = (1/S)Σ_s x_s. For S = 1 they are one. All of it needs one sample's curvature, so BatchNorm must be frozen.
 """
 
 from __future__ import annotations
@@ -15,9 +19,12 @@ from functools import cached_property
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
 
+from sgdsde.curvature.kronecker_passes import Forms, leading, passes
+from sgdsde.curvature.kronecker_samples import LayerSamples, input_and_output
 from sgdsde.curvature.operator import Kronecker
+from sgdsde.curvature.sample_operator import Batches
+from sgdsde.curvature.source import mode_of
 from sgdsde.objectives.memory import require
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError, as_points, suggest
@@ -30,8 +37,12 @@ _PIECE, _SMALL, _ITERATIONS = 2**24, 1024, 500
 class Decoupling:
     """One layer's block and its Kronecker forms.
 
-    ``block`` = E[Mₓ ⊗ xxᵀ]; ``left`` = E[Mₓ] ``[out, out]``, ``right`` = E[xxᵀ] ``[in, in]``; ``error`` = ‖block − left⊗right‖_F/‖block‖_F; ``best_error``
-    the same for the nearest one, ``best_left``⊗``best_right``; ``mean_share`` = cos(E[x], v₁), v₁ the top eigenvector of E[xxᵀ], ``gap`` its λ₁/λ₂.
+    ``block`` = E Σ_{st} M_{st} ⊗ x_s x_tᵀ (E[Mₓ ⊗ xxᵀ] for one position); ``left`` ``[out, out]`` and ``right`` ``[in, in]`` the factors of the expanded
+    product; ``error`` = ‖block − left⊗right‖_F/‖block‖_F; ``best_error`` the same for the nearest one, ``best_left``⊗``best_right``; ``reduced_…`` for the
+    reduced one. ``mean`` = E[x] over samples and positions, ``mean_share`` = cos(E[x], v₁), v₁ the top eigenvector of ``right``, ``gap`` its λ₁/λ₂.
+
+    ``stderr`` is the standard error of ``error`` where the block is too large to form and norms are estimated from random signs, else 0. ``source`` says
+    which data, ``mode`` in which modes the layers were. ``sample_curvature`` and ``inputs`` are kept for a linear layer on the network's own data, else None.
     """
 
     layer: str
@@ -43,26 +54,48 @@ class Decoupling:
     gap: float
     best_left: Float[Tensor, "out out"]
     best_right: Float[Tensor, "in in"]
-    sample_curvature: Float[Tensor, "n out out"]
-    inputs: Float[Tensor, "n in"]
+    sample_curvature: Float[Tensor, "n out out"] | None
+    inputs: Float[Tensor, "n in"] | None
+    mean: Float[Tensor, " in"]
+    reduced_left: Float[Tensor, "out out"]
+    reduced_right: Float[Tensor, "in in"]
+    reduced_error: float
+    positions: int
+    stderr: float
+    source: str
+    mode: str
+    samples: LayerSamples
 
     @cached_property
     def block(self) -> Float[Tensor, "p p"]:
-        """E[Mₓ ⊗ xxᵀ], made when asked for.
+        """The block, made when asked for (in one pass over the data).
 
         Raises:
             InputError: it does not fit the machine.
         """
         p = self.left.shape[0] * self.right.shape[0]
         require(2 * p * p, self.left, what=f"The block of {self.layer!r}, [{p}, {p}]", instead="Use layer_operator(gauss_newton_operator(…), …).")
+        if self.sample_curvature is None or self.inputs is None:
+            return self.samples.block()
         out, size = self.left.shape[0], self.right.shape[0]
         R = _rearranged(self.sample_curvature, self.inputs)
         return R.reshape(out, out, size, size).permute(0, 2, 1, 3).reshape(p, p)
 
     @property
+    def second_moment_share(self) -> float:
+        """‖E[xxᵀ] − E[x]E[x]ᵀ‖_F/‖E[xxᵀ]‖_F over samples and positions: small where the inputs' mean dominates."""
+        moment = self.right / self.positions
+        return float((moment - torch.outer(self.mean, self.mean)).norm() / moment.norm())
+
+    @property
     def product(self) -> Kronecker:
-        """E[Mₓ] ⊗ E[xxᵀ] as an operator."""
+        """left ⊗ right (E[Mₓ] ⊗ E[xxᵀ]) as an operator."""
         return Kronecker(self.left, self.right, f"{self.layer}: E[M] ⊗ E[xxᵀ]")
+
+    @property
+    def reduced(self) -> Kronecker:
+        """The reduced product as an operator."""
+        return Kronecker(self.reduced_left, self.reduced_right, f"{self.layer}: reduced Kronecker product")
 
     @property
     def best(self) -> Kronecker:
@@ -70,48 +103,81 @@ class Decoupling:
         return Kronecker(self.best_left, self.best_right, f"{self.layer}: Van Loan's best Kronecker product")
 
 
-def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: str) -> Decoupling:
-    """The decoupling report of one ``nn.Linear`` layer (by its name in the module) at θ.
+def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: str, *, data: Batches | None = None) -> Decoupling:
+    """The decoupling report of one ``nn.Linear`` or ``nn.Conv2d`` layer (by its name in the module) at θ.
+
+    Args:
+        data: batches (inputs, targets) to take the means over instead of the network's own data; gone through several times, some samples at a time, so they
+            need not fit in memory.
 
     Raises:
-        InputError: no such layer, it is no ``nn.Linear``, it is frozen, tied or used twice, or its input is not ``[n, in]``.
+        InputError: no such layer, another kind of layer, one with groups, frozen, tied or used twice; BatchNorm in training mode, where no sample has a
+            curvature of its own; data that change between passes; curvatures that do not fit the machine.
     """
-    module = network.module_at(as_points(theta, network.dim)[0])
-    linear = {name: part for name, part in module.named_modules() if isinstance(part, nn.Linear)}
-    if layer not in linear:
-        raise InputError(f"{layer!r} is no nn.Linear of this network." + suggest(layer, list(linear)))
-    weight = linear[layer].weight
-    names = [name for name, part in module.named_parameters(remove_duplicate=False) if part is weight]
+    if not isinstance(network, Network):
+        raise InputError(
+            f"{type(network).__name__} is no sg.objectives.Network: a Kronecker form needs each sample's own curvature, which a loss in training mode "
+            "(BatchNorm by its batch, dropout) does not have. Use the network in evaluation mode: module.eval(), or TrainingNetwork.frozen_at(theta)."
+        )
+    point = as_points(theta, network.dim)[:1]
+    module = network.module_at(point[0])
+    linear = _checked(network, module, layer)
+    samples = LayerSamples(network, point, layer, data)
+    M = x = None
+    if data is not None or isinstance(linear, nn.Conv2d) or samples.positions > 1:
+        found = passes(samples)
+    else:
+        x = input_and_output(module, linear, network.inputs.at(point))[0].reshape(network.n, -1)
+        require(4 * samples.n * samples.out**2, x, what=f"The curvatures of {samples.n} samples at the {samples.out} outputs of {layer!r}",
+                instead="Give the data in batches: data=.")  # fmt: skip
+        M = torch.cat([torch.einsum("mcos,mcps->mop", piece.J, piece.AJ) for piece in samples.pieces()])  # [n, out, out]
+        found = _kept(M, x)
+    values, vectors = torch.linalg.eigh(found.right)
+    return Decoupling(
+        layer=layer,
+        left=found.left,
+        right=found.right,
+        error=found.error,
+        best_error=found.best_error,
+        mean_share=float((found.mean @ vectors[:, -1]).abs() / found.mean.norm()),
+        gap=float(values[-1] / values[-2]) if len(values) > 1 else math.inf,
+        best_left=found.best_left,
+        best_right=found.best_right,
+        sample_curvature=M,
+        inputs=x,
+        mean=found.mean,
+        reduced_left=found.reduced_left,
+        reduced_right=found.reduced_right,
+        reduced_error=found.reduced_error,
+        positions=samples.positions,
+        stderr=found.stderr,
+        source=samples.source,
+        mode=mode_of(network),
+        samples=samples,
+    )
+
+
+def _checked(network: Network, module: nn.Module, layer: str) -> nn.Linear | nn.Conv2d:
+    known = {name: part for name, part in module.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d))}
+    if layer not in known:
+        raise InputError(f"{layer!r} is no nn.Linear or nn.Conv2d of this network." + suggest(layer, list(known)))
+    part = known[layer]
+    names = [name for name, other in module.named_parameters(remove_duplicate=False) if other is part.weight]
     if len(names) > 1:
         raise InputError(f"The weights of {layer!r} are tied ({', '.join(names)}): their block is a sum of several Kronecker means.")
     if f"{layer}.weight" not in network.names:
         raise InputError(f"The weights of {layer!r} are frozen: they are no part of θ and have no block.")
-    point = as_points(theta, network.dim)[:1]
-    data, targets = network.inputs.at(point), network.targets.at(point)
-    x, z = _layer_input_and_output(module, linear[layer], data)
-    if x.ndim != 2:
-        raise InputError(f"The input of {layer!r} has shape {tuple(x.shape)}; the Kronecker form wants [n, in].")
-    require(4 * x.shape[0] * z.shape[1] ** 2, x, what=f"The curvatures of {x.shape[0]} samples at the {z.shape[1]} outputs of {layer!r}",
-            instead="Use a network with fewer samples.")  # fmt: skip
-    M = _output_curvature(network, module, layer, data, targets, z)  # [n, out, out]
-    left, right = M.mean(0), x.T @ x / len(x)
-    norm = _norm(M, x)
+    if isinstance(part, nn.Conv2d) and part.groups > 1:
+        raise InputError(f"{layer!r} has groups = {part.groups}: its block is one for each group, no Kronecker product; wanted groups = 1.")
+    return part
+
+
+def _kept(M: Tensor, x: Tensor) -> Forms:
+    """One position, all samples' curvatures and inputs at hand."""
+    left, right, norm = M.mean(0), x.T @ x / len(x), _norm(M, x)
     best_left, best_right, best_error = _best(M, x, norm)
-    values, vectors = torch.linalg.eigh(right)
-    mean = x.mean(0)
-    return Decoupling(
-        layer=layer,
-        left=left,
-        right=right,
-        error=_error(M, x) / norm,
-        best_error=best_error,
-        mean_share=float((mean @ vectors[:, -1]).abs() / mean.norm()),
-        gap=float(values[-1] / values[-2]) if len(values) > 1 else float("inf"),
-        best_left=best_left,
-        best_right=best_right,
-        sample_curvature=M,
-        inputs=x,
-    )
+    error = _error(M, x) / norm
+    return Forms(left, right, x.mean(0), error, 0.0, best_left, best_right, best_error, left, right, error)
 
 
 def _rearranged(M: Tensor, x: Tensor) -> Float[Tensor, "outout inin"]:
@@ -149,89 +215,16 @@ def _best(M: Tensor, x: Tensor, norm: float) -> tuple[Tensor, Tensor, float]:
     out, size = M.shape[1], x.shape[1]
     if min(out, size) ** 2 <= _SMALL and (out * size) ** 2 <= _PIECE:
         U, singular, Vt = torch.linalg.svd(_rearranged(M, x), full_matrices=False)
-        u, first, v = U[:, 0], singular[0], Vt[0]
-        error = float((singular[1:] ** 2).sum().sqrt()) / norm
-    else:
-        flat, n = M.flatten(1), len(x)
-        start = M.mean(0).flatten()
-        u = start / start.norm()
-        first = previous = u.new_zeros(())
-        for _ in range(_ITERATIONS):  # R v is never formed: xᵢᵀVxᵢ for each sample, then a mean of M
-            V = (x * (flat @ u / n)[:, None]).T @ x  # Rᵀu, [in, in]
-            v = V.flatten() / V.norm()
-            w = flat.T @ (((x @ v.reshape(size, size)) * x).sum(1)) / n  # Rv
-            first = w.norm()
-            u = w / first
-            if abs(float(first - previous)) <= 1e-14 * float(first):
-                break
-            previous = first
-        error = math.sqrt(max(0.0, 1 - float(first) ** 2 / norm**2))
-    sign = torch.sign(u.reshape(out, out).trace())  # both factors of a positive semi-definite block are so, up to a common sign
-    return sign * first * u.reshape(out, out), sign * v.reshape(size, size), error
+        u, v = U[:, 0].reshape(out, out), Vt[0].reshape(size, size)
+        sign = torch.sign(u.trace())  # both factors of a positive semi-definite block are so, up to a common sign
+        return sign * singular[0] * u, sign * v, float((singular[1:] ** 2).sum().sqrt()) / norm
+    flat, n = M.flatten(1), len(x)
 
+    def right_of(u: Tensor) -> Tensor:  # R is never formed: a weight for each sample, then a mean of xxᵀ, or of M
+        return (x * (flat @ u.flatten() / n)[:, None]).T @ x
 
-def _layer_input_and_output(module: nn.Module, layer: nn.Module, data: Tensor) -> tuple[Tensor, Tensor]:
-    seen: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _, inputs, output: seen.extend((inputs[0].detach(), output.detach())))
-    try:
-        with torch.no_grad():
-            module(data)
-    finally:
-        handle.remove()
-    if len(seen) != 2:
-        raise InputError("The layer is used more than once in a forward pass; its block is then no single Kronecker mean.")
-    return seen[0], seen[1]
+    def left_of(v: Tensor) -> Tensor:
+        return (flat.T @ (((x @ v) * x).sum(1)) / n).reshape(out, out)
 
-
-def _output_curvature(network: Network, module: nn.Module, layer: str, data: Tensor, targets: Tensor, z: Tensor) -> Tensor:
-    """Mₓ of each sample, ``[n, out, out]``: the Gauss–Newton curvature with respect to the layer's output."""
-    parameters = {name: part.detach() for name, part in (*module.named_parameters(), *module.named_buffers())}
-    shifted = module.get_submodule(layer)
-    shift: list[Tensor] = []
-    handle = shifted.register_forward_hook(lambda _, inputs, output: output + shift[-1])
-
-    def answer(delta: Tensor, x: Tensor) -> Tensor:
-        shift.append(delta)
-        try:
-            return functional_call(module, parameters, (x[None],))[0]
-        finally:
-            shift.pop()
-
-    def curvature(x: Tensor, y: Tensor) -> Tensor:
-        zero = z.new_zeros(z.shape[1])
-        jacobian = jacrev(answer)(zero, x)  # [c, out]
-        output = answer(zero, x)
-
-        def loss(o: Tensor) -> Tensor:
-            return network.loss_function(o[None], y[None])[0]
-
-        H = jacrev(jacrev(loss))(output)
-        return jacobian.T @ H @ jacobian
-
-    try:
-        return torch.cat([vmap(curvature)(x, y).detach() for x, y in zip(data.split(256), targets.split(256), strict=True)])
-    finally:
-        handle.remove()
-
-
-def matricised_spectra(vectors: Float[Tensor, "p k"], rows: int) -> Float[Tensor, "k s"]:
-    """Singular values (descending) of each eigenvector of a layer block reshaped to ``[rows, in]``, ``[k, min(rows, in)]``; their squares sum to |v|².
-
-    Raises:
-        InputError: the vectors do not have ``rows`` rows.
-    """
-    columns = vectors[:, None] if vectors.ndim == 1 else vectors
-    if rows < 1 or columns.ndim != 2 or columns.shape[0] % rows:
-        raise InputError(f"Vectors of shape {tuple(vectors.shape)} have no {rows} rows; wanted [rows·in, k].")
-    return torch.linalg.svdvals(columns.T.reshape(columns.shape[1], rows, -1))
-
-
-def matricised_rank(vector: Float[Tensor, " p"], rows: int) -> float:
-    """s₁²/Σs² of an eigenvector of a layer block reshaped to ``[rows, in]``: 1 for rank one (Wu et al., section 4)."""
-    return float(rank_one_shares(vector, rows)[0])
-
-
-def rank_one_shares(vectors: Float[Tensor, "p k"], rows: int) -> Float[Tensor, " k"]:
-    """s₁²/Σs² of each column, as :func:`matricised_rank`."""
-    squares = matricised_spectra(vectors, rows) ** 2
-    return squares[:, 0] / squares.sum(1)
+    left, right = leading(left_of, right_of, M.mean(0), 1e-14, _ITERATIONS)
+    return left, right, math.sqrt(max(0.0, 1 - float(left.norm()) ** 2 / norm**2))

@@ -23,7 +23,7 @@ from sgdsde.objectives.network_checks import refuse_modules
 from sgdsde.rng import stream
 from sgdsde.training.layers import BatchStatistics, GivenMask, Statistics, explicit, modes
 from sgdsde.training.trainable import Evaluation, Masks, Trainable, checked_data, judged, pieces
-from sgdsde.types import InputError
+from sgdsde.types import InputError, as_points
 
 
 class TrainingNetwork(Trainable):
@@ -89,6 +89,22 @@ class TrainingNetwork(Trainable):
         with torch.no_grad():
             given = {**self.frozen.unflatten(theta), **self.statistics(theta)}
             return torch.cat([vmap(self._answers, in_dims=(0, None))(given, part) for part in pieces(x, theta)], 1)
+
+    def frozen_at(self, theta: Float[Tensor, " dim"]) -> Network:
+        """The network in evaluation mode with BatchNorm frozen at the statistics of the training set at this θ, dropout off.
+
+        Its samples stand apart, so it has what a loss in training mode has not: gradients and curvatures of one sample. It is the same function as
+        :meth:`outputs` at θ only; elsewhere the statistics would be others.
+
+        Raises:
+            InputError: θ of another shape.
+        """
+        point = as_points(theta, self.dim)[:1]
+        module = copy.deepcopy(self.frozen.module)
+        buffers = dict(module.named_buffers())
+        for name, value in self.statistics(point).items():
+            buffers[name].copy_(value[0])
+        return Network(module, self.frozen.loss_function, self.frozen.inputs.original, self.frozen.targets.original)
 
     def evaluate(self, theta: Tensor, inputs: Tensor | None = None, targets: Tensor | None = None) -> Evaluation:
         x, y = checked_data(self.frozen, theta, inputs, targets)
