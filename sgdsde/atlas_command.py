@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from sgdsde.terminal import say
+from sgdsde.words import number, parsed, whole
+
 if TYPE_CHECKING:
     from sgdsde.noise import Noise
 
-WIDTH = 80
 #: objectives that are made from data
 ON_DATA = ("LeastSquares", "LogisticRegression")
 
@@ -40,24 +40,24 @@ class Arguments:
     """the point; one number stands for that number in every coordinate. Write --theta=-1,2 for negative numbers"""
     covariance: Annotated[str, tyro.conf.arg(metavar="YAML")] = "1"
     """Gaussian noise: its covariance, a matrix or a multiple of the identity"""
-    batch_size: Annotated[int | None, tyro.conf.arg(metavar="B")] = None
+    batch_size: Annotated[str | None, tyro.conf.arg(metavar="B", help_behavior_hint="")] = None
     """minibatch noise, drawn with replacement, in place of Gaussian noise"""
     components: Annotated[int, tyro.conf.arg(metavar="K")] = 5
     """principal components of the digits"""
     option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=YAML")] = ()
     """an argument of the objective; may be given again"""
-    horizon: Annotated[float | None, tyro.conf.arg(metavar="T")] = None
-    """SDE time at which errors are predicted (default: 16 steps)"""
+    horizon: Annotated[str | None, tyro.conf.arg(metavar="T", help_behavior_hint="(default: 16 steps)")] = None
+    """SDE time at which errors are predicted"""
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MODEL")] = ()
     """only this model; may be given again (see: sgdsde list models)"""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """write every number there"""
 
 
 def main_atlas(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status: 0, or 2 for wrong usage."""
     try:
-        command = tyro.cli(Arguments, prog="sgdsde atlas", args=list(arguments))
+        command = parsed(Arguments, arguments, prog="sgdsde atlas")
     except SystemExit as stop:
         return int(stop.code or 0)
     from sgdsde.types import SgdsdeError
@@ -65,7 +65,7 @@ def main_atlas(arguments: Sequence[str]) -> int:
     try:
         return _carry_out(command)
     except (SgdsdeError, OSError) as error:
-        print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False), file=sys.stderr)
+        say(f"sgdsde: error: {error}")
         return 2
 
 
@@ -73,21 +73,22 @@ def _carry_out(command: Arguments) -> int:
     from sgdsde.atlas import atlas
     from sgdsde.types import InputError
 
-    noise = _noise(command)
+    horizon, batch_size = number(command.horizon, "--horizon"), whole(command.batch_size, "--batch-size", low=1)
+    noise = _noise(command, batch_size)
     dim = noise.objective.dim
     try:
         numbers = [float(part) for part in command.theta.split(",")]
     except ValueError:
         raise InputError(f"--theta={command.theta}: wanted numbers with commas between them, for example --theta=-1.3,0.4.") from None
     theta = numbers * dim if len(numbers) == 1 else numbers
-    found = atlas(noise, command.eta, theta, horizon=command.horizon, models=list(command.model) or None)
+    found = atlas(noise, command.eta, theta, horizon=horizon, models=list(command.model) or None)
     print(found)
     if command.json is not None:
         command.json.write_text(found.to_json(indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _noise(command: Arguments) -> Noise:
+def _noise(command: Arguments, batch_size: int | None) -> Noise:
     from sgdsde import objectives
     from sgdsde.data import digits
     from sgdsde.listing import listing
@@ -105,8 +106,8 @@ def _noise(command: Arguments) -> Noise:
         objective = getattr(objectives, command.objective)(**options)
     except TypeError as error:
         raise InputError(f"{command.objective}: {error}. Give its arguments with --option KEY=YAML.") from error
-    if command.batch_size is not None:
-        return Minibatch(objective, command.batch_size)
+    if batch_size is not None:
+        return Minibatch(objective, batch_size)
     return Gaussian(objective, _yaml(command.covariance, "--covariance"))
 
 

@@ -7,16 +7,18 @@ claim is a result.
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from sgdsde.completion import script
-from sgdsde.terminal import RESUME, WIDTH, Progress, say
+from sgdsde.columns import fill, listed
+from sgdsde.completion import COMMANDS, script
+from sgdsde.terminal import RESUME, Progress, say
+from sgdsde.types import SgdsdeError, suggest
+from sgdsde.words import parsed, whole
 
 if TYPE_CHECKING:
     from sgdsde.ledger import Ledger
@@ -62,14 +64,14 @@ class Verify:
     """quick: a few minutes on two cores. full: larger sizes, more paths."""
     claim: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="ID")] = ()
     """run this claim only; may be given again (see: sgdsde list claims)"""
-    paper: Annotated[str | None, tyro.conf.arg(metavar="ARXIV")] = None
+    paper: Annotated[str | None, tyro.conf.arg(metavar="ARXIV", help_behavior_hint="")] = None
     """run the claims that cite this arXiv identifier only, for example 2405.18373"""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("report")
     """where report.html, report.json and figures/ go"""
-    seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    seed: Annotated[str | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 20240518)")] = None
     """where all random numbers and drawn parameters come from"""
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """worker processes (default: 2); the numbers do not depend on it"""
+    workers: Annotated[str | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2)")] = None
+    """worker processes; the numbers do not depend on it"""
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,12 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if arguments[0] in OWN:  # these read their words themselves
         return OWN[arguments[0]](arguments[1:])
+    if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+        say(f"sgdsde: error: {arguments[0][:80]!r} is no command." + suggest(arguments[0][:80], list(COMMANDS)))
+        return 2
+    kinds: Any = Verify | List | Info | Completion
     try:
-        command: Verify | List | Info | Completion = tyro.cli(
-            Verify | List | Info | Completion, prog="sgdsde", description=ALSO, args=list(arguments), config=(tyro.conf.OmitSubcommandPrefixes,)
-        )
+        command: Verify | List | Info | Completion = parsed(kinds, arguments, prog="sgdsde", description=ALSO, config=(tyro.conf.OmitSubcommandPrefixes,))
     except SystemExit as stop:  # tyro has printed help (0) or what was wrong with the arguments (2)
         return int(stop.code or 0)
     match command:
@@ -164,7 +168,7 @@ def _list(kind: str) -> int:
         items = listing(kind)
     indent = max((len(item.name) for item in items), default=0) + 2
     for item in items:
-        print(textwrap.fill(item.text, WIDTH, initial_indent=item.name.ljust(indent), subsequent_indent=" " * indent))
+        print(listed(item.name, item.text, indent))
     return 0
 
 
@@ -180,7 +184,7 @@ def _info() -> int:
         "Itô; Q = DDᵀ; x = ηλ per eigendirection; float64 unless the start point says otherwise; intervals of the ledger at 1 − .05/(rows of the catalogue)"
     )
     for name, text in (facts | {"conventions": conventions}).items():
-        print(textwrap.fill(text, WIDTH, initial_indent=name.ljust(14), subsequent_indent=" " * 14))
+        print(listed(name, text, 14))
     return 0
 
 
@@ -190,15 +194,14 @@ def _verify(command: Verify) -> int:
     from sgdsde.ledger import SEED, WORKERS, select, verify
     from sgdsde.report.write import prepare, write_report
     from sgdsde.runs import Stop, listening
-    from sgdsde.types import SgdsdeError
 
     progress = Progress(sys.stderr)
     try:
         claims = catalogue()
         chosen = select(claims, command.profile, ids=command.claim, paper=command.paper or "")
         prepare(command.out)
-        seed = SEED if command.seed is None else command.seed
-        workers = WORKERS if command.workers is None else command.workers
+        seed, workers = whole(command.seed, "--seed", low=0), whole(command.workers, "--workers", low=1)
+        seed, workers = SEED if seed is None else seed, WORKERS if workers is None else workers
         progress.begin(f"sgdsde: {len(chosen)} claims, profile {command.profile}, seed {seed}, {workers} workers")
         with listening(Stop()) as stop:
             ledger = verify(
@@ -211,7 +214,8 @@ def _verify(command: Verify) -> int:
         say(f"sgdsde: error: {error}")
         return 2
     except KeyboardInterrupt:
-        print("\nsgdsde: stopped at once; finished measurements are kept. Run the same command again to go on.", file=sys.stderr)
+        print(file=sys.stderr)
+        say("sgdsde: stopped at once; finished measurements are kept. Run the same command again to go on.")
         return RESUME
     progress.end()
     page = write_report(ledger, command.out)
@@ -228,12 +232,11 @@ def summary(ledger: Ledger) -> str:
     lines = []
     for entry in ledger.entries:
         head = f"{entry.claim.id:<{width}}{entry.verdict.outcome:<16}{entry.verdict.scale:<9}"
-        lines.append(textwrap.fill(entry.claim.title, WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False))
+        lines.append(fill(entry.claim.title, first=head))
     counts = ", ".join(f"{ledger.count(outcome)} {outcome}" for outcome in Outcome if ledger.count(outcome))
     read = f" ({ledger.read} of {len(ledger.finished)} measurements were made earlier by the same code)" if ledger.read else ""
-    lines += ["", textwrap.fill(f"{counts}; {ledger.seconds:.0f} s{read}", WIDTH)]
+    lines += ["", fill(f"{counts}; {ledger.seconds:.0f} s{read}")]
     for entry in ledger.entries:
         if entry.verdict.outcome is not Outcome.SUPPORTED:
-            text = f"{entry.claim.id} {entry.verdict.outcome}: {entry.verdict.why}"
-            lines.append(textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+            lines.append(fill(f"{entry.claim.id} {entry.verdict.outcome}: {entry.verdict.why}", rest="  "))
     return "\n".join(lines)

@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # fmt: off
 #: a module imports only from what stands before it; a folder's files also from each other, without cycles
 ORDER = [
-    "types", "rng", "counter", "stats", "control_variate", "error_ratio", "survival", "power", "plots",
+    "columns", "types", "rng", "counter", "stats", "control_variate", "error_ratio", "survival", "power", "plots",
     "objective", "calculus", "objectives", "observables", "data",
     "noise", "noises", "frozen_noise", "curvature",
     "sde", "sdes", "kernel", "kernels",
@@ -28,7 +28,7 @@ ORDER = [
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
     "store", "training", "bounds", "scripts",
     "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
-    "terminal", "report", "listing", "figures", "atlas_command", "completion", "cli", "__main__",
+    "terminal", "words", "report", "listing", "figures", "atlas_command", "completion", "cli", "__main__",
 ]
 # fmt: on
 MOST_LINES = 300

@@ -112,11 +112,11 @@ def test_verify_ends_with_1_where_a_control_is_lost(tmp_path: Path, monkeypatch:
         (["--claim", "T12"], "'T12' is no claim. Did you mean"),
         (["--claim", "T11"], "claim T11 is not in profile 'quick'; it runs in: full."),
         (["--paper", "1234.5678"], "No claim cites '1234.5678'. Did you mean '1234.56789'?"),
-        (["--workers", "0"], "workers = 0; wanted an integer ≥ 1."),
-        (["--seed", "-1"], "seed = -1; wanted a non-negative integer."),
+        (["--workers", "0"], "--workers '0'; wanted an integer ≥ 1."),
+        (["--seed", "-1"], "--seed '-1'; wanted a whole number ≥ 0."),
         (["--out", "/dev/null"], "--out /dev/null is a file; give a directory."),
         (["--clam", "T1"], "--claim"),
-        (["--seed", "x"], "x"),
+        (["--seed", "x"], "--seed 'x'; wanted a whole number ≥ 0."),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_status_2(

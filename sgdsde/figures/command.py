@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from sgdsde.terminal import RESUME, Progress, say
+from sgdsde.words import parsed
 
 if TYPE_CHECKING:
     from sgdsde.figures.figure import Figure
@@ -49,7 +50,7 @@ class Arguments:
 def main_figures(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status."""
     try:
-        command = tyro.cli(Arguments, prog="sgdsde figures", description=ABOUT, args=list(arguments))
+        command = parsed(Arguments, arguments, prog="sgdsde figures", description=ABOUT)
     except SystemExit as stop:
         return int(stop.code or 0)
     from sgdsde.types import SgdsdeError

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from sgdsde.terminal import say
+from sgdsde.words import parsed
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Arguments:
 def main_report(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status: 0, 1 if something in it is not to be relied on, 2 for wrong usage."""
     try:
-        command = tyro.cli(Arguments, prog="sgdsde report", args=list(arguments))
+        command = parsed(Arguments, arguments, prog="sgdsde report")
     except SystemExit as stop:
         return int(stop.code or 0)
     from sgdsde.types import SgdsdeError

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 
+from sgdsde.columns import fill, listed
 from sgdsde.runs import config_file
 from sgdsde.runs.arguments import OPTIONS, Arguments, parse
 from sgdsde.runs.config import resolve, settings
@@ -21,14 +21,12 @@ from sgdsde.runs.executors import workers_of
 from sgdsde.runs.listing import describe, folder_of_studies, load
 from sgdsde.runs.one import Ended, Run, carry_out
 from sgdsde.runs.policy import Policy
-from sgdsde.runs.results import show
+from sgdsde.runs.printed import printed
 from sgdsde.runs.signals import Stop, listening
 from sgdsde.runs.study import Study
 from sgdsde.runs.workers import Threads, Workers, WorkersLost
 from sgdsde.store import FolderBusy, StorageError
 from sgdsde.types import InputError, SgdsdeError, suggest
-
-WIDTH = 80
 
 
 class Exit(IntEnum):
@@ -72,7 +70,7 @@ def _carry_out(runs: Sequence[Run], workers: Workers, policy: Policy, stop: Stop
             if stop.level:
                 return Exit.RESUME
             if len(runs) > 1:
-                print(f"sgdsde: run {number} of {len(runs)}: {run.folder}", file=sys.stderr)
+                _tell(f"run {number} of {len(runs)}: {run.folder}")
             ended = carry_out(run, workers, policy=policy, stop=stop, options=arguments.options)
             status = max(status, _report(ended))
             if ended.outcome.stopped:
@@ -80,7 +78,8 @@ def _carry_out(runs: Sequence[Run], workers: Workers, policy: Policy, stop: Stop
             kill = ended.outcome.unsure
         return status
     except KeyboardInterrupt:
-        print(f"\nsgdsde: stopped at once by {stop.why}; every block that was stored is safe. Run the same command again to go on.", file=sys.stderr)
+        print(file=sys.stderr)
+        _tell(f"stopped at once by {stop.why}; every block that was stored is safe. Run the same command again to go on.")
         kill = True
         return Exit.RESUME
     finally:
@@ -94,19 +93,19 @@ def _report(ended: Ended) -> Exit:
     """Say how one run ended."""
     run, outcome = ended.run, ended.outcome
     if ended.summary is not None:
-        print(show(ended.summary.lines))
+        print(printed(ended.summary.lines))
         for note in ended.summary.notes:
-            print(note)
+            print(fill(note, rest="  "))
         print(f"run: {run.folder}")
         return Exit.COMPLETE
     if outcome.stopped:
         what = f"stopped after the blocks in flight; {ended.stored} of {run.layout.blocks} blocks are stored"
-        print(f"sgdsde: {what}. Run the same command again to go on.", file=sys.stderr)
+        _tell(f"{what}. Run the same command again to go on.")
         return Exit.RESUME
     for key, why in sorted(outcome.failed.items())[:5]:
-        print(f"sgdsde: block {key} ({run.layout.place(int(key))[0]}): {why}", file=sys.stderr)
-    print(f"sgdsde: {len(outcome.failed)} block(s) failed for good, {ended.stored} of {run.layout.blocks} are stored in {run.folder}.", file=sys.stderr)
-    print("sgdsde: Mend the cause and run the same command again: only what is missing is computed.", file=sys.stderr)
+        _tell(f"block {key} ({run.layout.place(int(key))[0]}): {why}")
+    _tell(f"{len(outcome.failed)} block(s) failed for good, {ended.stored} of {run.layout.blocks} are stored in {run.folder}.")
+    _tell("Mend the cause and run the same command again: only what is missing is computed.")
     return Exit.FAILED
 
 
@@ -176,7 +175,7 @@ def _help(arguments: Arguments, folder: Path) -> str:
     lines += ["Runs a study, or goes on with it: the same command resumes,", "other settings are another run.", ""]
     if arguments.name:
         study: Study = load(arguments.name, folder)
-        lines += [f"{arguments.name}: {study.title}", "", "settings:"]
+        lines += [fill(f"{arguments.name}: {study.title}", rest="  "), "", "settings:"]
         lines += [_entry(f"--{s.name}", f"{s.help} (default: {_default(s.default)})") for s in settings(study.config).values()]
         for name, values in study.profiles.items():
             lines.append(_entry(f"profile {name}", ", ".join(f"{key} {_default(value)}" for key, value in values.items()) or "the defaults"))
@@ -192,13 +191,17 @@ def _help(arguments: Arguments, folder: Path) -> str:
 
 
 def _entry(name: str, text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=f"  {name:<24}" if len(name) < 24 else f"  {name}  ", subsequent_indent=" " * 26)
+    return listed(name, text, 26, before="  ")
 
 
 def _default(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _tell(text: str) -> None:
+    print(fill(f"sgdsde: {text}", rest=""), file=sys.stderr)
 
 
 def _say(error: Exception, status: Exit) -> int:
-    print(textwrap.fill(f"sgdsde: error: {error}", WIDTH, break_on_hyphens=False, break_long_words=False), file=sys.stderr)
+    _tell(f"error: {error}")
     return status

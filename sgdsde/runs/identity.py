@@ -19,7 +19,22 @@ from typing import Any
 import sgdsde
 
 #: parts of the package that show numbers or store them and never make any
-_FACES = ("report", "figures", "plots", "store", "runs", "claims", "cli.py", "terminal.py", "atlas_command.py", "completion.py", "__main__.py", "listing.py")
+_FACES = (
+    "report",
+    "figures",
+    "plots",
+    "store",
+    "runs",
+    "claims",
+    "cli.py",
+    "columns.py",
+    "words.py",
+    "terminal.py",
+    "atlas_command.py",
+    "completion.py",
+    "__main__.py",
+    "listing.py",
+)
 _YET_NUMERICS = ("runs/reducers.py", "runs/study.py")
 _PACKAGES = ("sgdsde", "torch", "torchsde", "numpy", "scipy", "scikit-learn", "safetensors", "distributed")
 #: what decides the last bits beside the code

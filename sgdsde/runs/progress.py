@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from sgdsde.columns import fill, screen
 from sgdsde.runs.policy import Watcher
 from sgdsde.runs.product import Product, peak_memory
 
@@ -37,7 +38,9 @@ class Progress(Watcher):
         self.live = self.stream.isatty()
         self.begun = self._last_metric = clock()
         self._interval, self._next_line = _FIRST, self.begun + _FIRST
-        self._bar = tqdm(total=total, initial=done, desc=label, unit="block", file=self.stream, smoothing=0.05, leave=False) if self.live else None
+        self._bar = (
+            tqdm(total=total, initial=done, desc=label, unit="block", file=self.stream, smoothing=0.05, leave=False, ncols=screen() - 1) if self.live else None
+        )
         self._metrics = -1 if metrics is None else _opened(metrics)
         self.memory, self.devices, self.seconds = 0, set[str](), 0.0
 
@@ -60,9 +63,9 @@ class Progress(Watcher):
 
     def say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(f"sgdsde: {text}", file=self.stream)
+            self._bar.write(fill(f"sgdsde: {text}", rest=""), file=self.stream)
         else:
-            print(f"sgdsde: {text}", file=self.stream, flush=True)
+            print(fill(f"sgdsde: {text}", rest=""), file=self.stream, flush=True)
         self._metric({"said": text})
 
     def beat(self, running: int, waiting: int) -> None:
@@ -73,7 +76,7 @@ class Progress(Watcher):
         if self._bar is None and now >= self._next_line:
             self._interval = min(_LONGEST, 1.5 * self._interval)
             self._next_line = now + self._interval
-            print(self.line(now), file=self.stream, flush=True)
+            print(fill(self.line(now), rest="  "), file=self.stream, flush=True)
 
     def line(self, now: float) -> str:
         """The state in one line."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from sgdsde.plots import panel_figure, save_figure
 from sgdsde.runs.reducers import Histogram, Moments, from_tree
-from sgdsde.runs.study import Layout, Line, Study, Summary, key_of
+from sgdsde.runs.study import Layout, Study, Summary, key_of
 from sgdsde.store import Tree, encode, write_durably
 from sgdsde.types import Conventions, Estimate
 
@@ -62,12 +62,6 @@ def table(summary: Summary, conventions: Conventions) -> dict[str, Any]:
         "notes": list(summary.notes),
         "lines": [{"cell": line.cell, "quantity": line.quantity, **_numbers(line.estimate)} for line in summary.lines],
     }
-
-
-def show(lines: tuple[Line, ...]) -> str:
-    """The table for a terminal."""
-    width = max((len(f"{line.cell}  {line.quantity}") for line in lines), default=0)
-    return "\n".join(f"{f'{line.cell}  {line.quantity}':<{width}}  {line.estimate}" for line in lines)
 
 
 def _merged(first: Moments | Histogram, second: Moments | Histogram) -> Moments | Histogram:
