@@ -1,33 +1,32 @@
-"""Ensembles of SDEs on the CPU: ratios of one run against the rate of filling the same normals, and against torchsde as shipped.
+"""Ensembles of SDEs on the CPU: ratios of one run against the rate of filling the same normals, and against what others would run.
 
 The floor of this work is the random numbers: an Euler–Maruyama step of a diagonal linear SDE needs one normal per coordinate and four
-memory passes that stay in cache. ``python benchmarks/ensembles.py`` prints the table and writes ``benchmarks/ensembles.md``. One thread a row
-(two workers where it says so); every row is the median of its repetitions, taken in turn so that drift of the machine cancels. diffrax runs in an environment
-of its own, whose interpreter ``SGDSDE_DIFFRAX`` names; where it is not set the column says absent.
+memory passes that stay in cache. ``python benchmarks/ensembles.py`` prints the table and stores ``benchmarks/ensembles.md``. Every row is the median of its
+repetitions, taken in turn. diffrax runs in an environment of its own (``benchmarks/peers/make.sh``); where there is none the column says absent.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import torch
 import torchsde
+from clock import in_turn
+from floor_rates import ETA, element_wise
+from page import HERE, Page, peer, short
 from torch import Tensor
 
 import sgdsde as sg
 from sgdsde.rng import normals, stream
 
-ETA, DIM, SUBSTEPS, REPEATS = 0.1, 10, 4, 5
+DIM, SUBSTEPS = 10, 4
 #: (paths, steps): torchsde's Brownian tree costs more a step the more steps there are
 SIZES = ((100_000, 80), (10_000, 80), (10_000, 1000), (1_000, 1000))
 
@@ -48,37 +47,43 @@ class Shipped(torch.nn.Module):
         return torch.full_like(y, self.scale)
 
 
-def model(dim: int) -> sg.sdes.SME1:
-    objective = sg.objectives.Quadratic(torch.linspace(0.5, 2, dim, dtype=torch.float64))
-    return sg.sdes.SME1(sg.noises.Gaussian(objective, 1.0), ETA)
+class Streaming(torchsde.BaseBrownian):
+    """Fresh increments on a grid that is walked once, forwards: the least that torchsde can be given for a Brownian motion."""
 
+    levy_area_approximation, device = "none", torch.device("cpu")
+    shape, dtype = (0, DIM), torch.float32  # of an ensemble: see __init__
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    def __init__(self, paths: int, dtype: torch.dtype) -> None:
+        self.shape, self.dtype, self.generator = (paths, DIM), dtype, torch.Generator().manual_seed(1)
+
+    def __call__(self, ta: Tensor, tb: Tensor | None = None, return_U: bool = False, return_A: bool = False) -> Tensor:
+        return torch.randn(self.shape, dtype=self.dtype, generator=self.generator) * float(tb - ta) ** 0.5
+
+    def __repr__(self) -> str:
+        return "Streaming()"
 
 
 def fill(paths: int, steps: int, dtype: torch.dtype) -> None:
     """The same number of normals, in cache-sized pieces, by the package's own fill, with nothing done to them."""
     like, generator = torch.empty(2**13, 1, dtype=dtype), stream(0, "bench")
-    for _ in range(paths * DIM * steps // 2**16):
+    for _ in range(max(1, paths * DIM * steps // 2**16)):
         normals(like, 8, generator)
 
 
 def ours(paths: int, steps: int, dtype: torch.dtype, workers: int) -> None:
-    kernel = sg.kernels.EulerMaruyama(model(DIM), ETA / SUBSTEPS)
+    kernel = sg.kernels.EulerMaruyama(element_wise(DIM), ETA / SUBSTEPS)
     start = torch.ones(DIM, dtype=dtype)
     with ThreadPoolExecutor(workers) as pool:
         sg.simulate(kernel, start, horizon=steps // SUBSTEPS * ETA, paths=paths, seed=1, progress=False, executor=pool if workers > 1 else None)
 
 
-def shipped(paths: int, steps: int, dtype: torch.dtype) -> None:
+def shipped(paths: int, steps: int, dtype: torch.dtype, streaming: bool) -> None:
     sde = Shipped(torch.linspace(0.5, 2, DIM, dtype=dtype), ETA**0.5)
     times = torch.tensor([0.0, steps // SUBSTEPS * ETA], dtype=dtype)
+    motion = Streaming(paths, dtype) if streaming else None
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torchsde.sdeint(sde, torch.ones(paths, DIM, dtype=dtype), times, dt=ETA / SUBSTEPS, method="euler")
+        torchsde.sdeint(sde, torch.ones(paths, DIM, dtype=dtype), times, bm=motion, dt=ETA / SUBSTEPS, method="euler")
 
 
 def plain(paths: int, steps: int, dtype: torch.dtype) -> None:
@@ -92,59 +97,57 @@ def plain(paths: int, steps: int, dtype: torch.dtype) -> None:
 
 def diffrax(paths: int, steps: int, dtype: torch.dtype) -> float | None:
     """Median seconds of three compiled runs by diffrax, None where there is none."""
-    interpreter = os.environ.get("SGDSDE_DIFFRAX")
-    if not interpreter:
+    interpreter = peer("diffrax")
+    if interpreter is None:
         return None
-    script = Path(__file__).parent / "peers" / "diffrax_ensemble.py"
-    words = [interpreter, str(script), str(paths), str(steps), str(dtype).removeprefix("torch."), str(DIM), str(ETA / SUBSTEPS)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    script = HERE / "peers" / "diffrax_ensemble.py"
+    words = [interpreter, script, paths, steps, short(dtype), DIM, ETA / SUBSTEPS]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
     return statistics.median(json.loads(done.stdout)["seconds"])
-
-
-def medians(work: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each, taken in turn."""
-    timings: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(REPEATS):
-        for name, function in work.items():
-            timings[name].append(seconds(function))
-    return {name: statistics.median(values) for name, values in timings.items()}
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows = []
+    page, given = Page.from_command_line(Path(__file__).stem, "Ensembles of diagonal SDEs on the CPU")
+    repeats = 1 if given.quick else 5
+    page.text(
+        f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {repeats}; torchsde {torchsde.__version__}. One thread of linear algebra a worker.",
+        "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller than the ensemble fill a second",
+        "worker only where there are at least two). Gain: over `torchsde.sdeint` (method euler) as shipped, with its own Brownian object; with one that draws a",
+        "fresh increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted).",
+        "Everything but the columns of two workers runs on one thread and counts its own CPU time.",
+    )
+    table = page.table(
+        ["dtype", "threads", "paths", "steps", "share", "share a core, 2 workers", "over torchsde", "2 workers", "torchsde, streaming", "plain loop", "diffrax"]
+    )
     for dtype in (torch.float32, torch.float64):
-        for paths, steps in SIZES:
-            median = medians(
-                {
-                    "fill": partial(fill, paths, steps, dtype),
-                    "one": partial(ours, paths, steps, dtype, 1),
-                    "two": partial(ours, paths, steps, dtype, 2),
-                    "torchsde": partial(shipped, paths, steps, dtype),
-                    "plain": partial(plain, paths, steps, dtype),
-                }
+        for paths, steps in ((1000, 40),) if given.quick else SIZES:
+            one = {
+                "fill": partial(fill, paths, steps, dtype),
+                "one": partial(ours, paths, steps, dtype, 1),
+                "torchsde": partial(shipped, paths, steps, dtype, False),
+                "streaming": partial(shipped, paths, steps, dtype, True),
+                "plain": partial(plain, paths, steps, dtype),
+            }
+            cpu = in_turn(one, repeats=repeats, shortest=0)
+            wall = in_turn(
+                {"two": partial(ours, paths, steps, dtype, 2), "fill": one["fill"], "torchsde": one["torchsde"]},
+                repeats=repeats,
+                shortest=0,
+                clock=time.perf_counter,
             )
-            one, two = median["fill"] / median["one"], median["fill"] / median["two"] / 2
-            gains = f"{median['torchsde'] / median['one']:.1f} | {median['torchsde'] / median['two']:.1f}"
-            peer = diffrax(paths, steps, dtype)
-            gains += f" | {median['plain'] / median['one']:.1f} | " + ("absent" if peer is None else f"{peer / median['one']:.1f}")
-            rows.append(f"| {str(dtype).removeprefix('torch.')} | {paths:,} | {steps:,} | {one:.2f} | {two:.2f} | {gains} |")
-            print(rows[-1], flush=True)
-    lines = [
-        "# Ensembles of diagonal SDEs on the CPU",
-        "",
-        f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {REPEATS}; one thread of linear algebra a worker.",
-        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, torchsde {torchsde.__version__}, Python {platform.python_version()}.",
-        "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller than the ensemble fill",
-        "a second worker only where there are at least two). Gain: over `torchsde.sdeint` as shipped (method euler, its own Brownian object), over a plain",
-        "torch loop over all paths at once, and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted), each on one thread.",
-        "",
-        "| dtype | paths | steps | share, 1 worker | share per core, 2 workers | over torchsde | 2 workers | over a plain loop | over diffrax |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *rows,
-        "",
-    ]
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines))
+            peers = diffrax(paths, steps, dtype)
+            share = cpu["fill"] / cpu["one"]
+            gain = {name: cpu[name] / cpu["one"] for name in ("torchsde", "streaming", "plain")}
+            table.row(
+                short(dtype), "1 or 2", f"{paths:,}", f"{steps:,}", f"{share:.2f}", f"{wall['fill'] / wall['two'] / 2:.2f}", f"{gain['torchsde']:.1f}",
+                f"{wall['torchsde'] / wall['two']:.1f}", f"{gain['streaming']:.1f}", f"{gain['plain']:.1f}", "absent" if peers is None else f"{peers / cpu['one']:.1f}",
+            )  # fmt: skip
+            if given.quick or steps == 1000:
+                where, work = {"dtype": short(dtype), "threads": "1"}, f"diagonal/linear ensembles, CPU, {paths:,} paths, {steps:,} steps"
+                page.promise(work, "≥ 10× torchsde as shipped", gain["torchsde"], at_least=10, **where)
+                page.promise(work, "≥ 5× diffrax", None if peers is None else peers / cpu["one"], at_least=5, **where)
+    page.close()
 
 
 if __name__ == "__main__":
