@@ -13,6 +13,7 @@ from sgdsde.curvature.outliers import BulkSplit, GapRule, MarchenkoPasturRule, O
 from sgdsde.curvature.overlap import Overlap, overlap, principal_angles, random_overlap
 from sgdsde.curvature.piecewise import piecewise_linear_trace, require_piecewise_linear
 from sgdsde.curvature.preconditioned import Preconditioned, preconditioned
+from sgdsde.curvature.random_diagonal import gauss_newton_diagonal
 from sgdsde.curvature.rescaling import Rescaled, layer_scaling, rescaling_test
 from sgdsde.curvature.sandwich import covariance_operator, gauss_newton_operator, second_moment_operator
 from sgdsde.curvature.traces import diagonal, exact_diagonal, frobenius, hutch_plus_plus, trace, trace_of_product, weighted_diagonal
@@ -44,6 +45,7 @@ __all__ = [
     "eigsh",
     "exact_diagonal",
     "frobenius",
+    "gauss_newton_diagonal",
     "gauss_newton_operator",
     "h_p_operator",
     "hessian_operator",

@@ -115,6 +115,9 @@ class Matrix(Operator):
     def apply(self, block: Tensor) -> Tensor:
         return self.matrix @ block
 
+    def dense(self) -> Tensor:
+        return (self.matrix + self.matrix.T) / 2
+
 
 class Kronecker(Operator):
     """A ⊗ B on vec W of a weight ``[out, in]`` stored row by row: (A ⊗ B) vec V = vec(A V Bᵀ). The product matrix is never formed."""

@@ -77,6 +77,20 @@ class Moments:
         variance = self._known(self.m2 / np.maximum(n - 1, 1))
         return Estimate.normal(self._known(self.mean)[()], np.sqrt(variance / n)[()], int(self.count.min()), _z(level))
 
+    def student_estimate(self, level: float = 0.95) -> Estimate:
+        """The mean with Student's interval, for few paths; NaN as :meth:`mean_estimate`."""
+        from scipy.stats import t
+
+        found = self.mean_estimate()
+        half = t.ppf((1 + level) / 2, np.maximum(self.count - 1, 1)) * found.stderr
+        return Estimate(found.value, found.stderr, found.n, found.value - half, found.value + half)
+
+    def geometric_estimate(self, level: float = 0.95) -> Estimate:
+        """Of logarithms: the geometric mean, exp of :meth:`student_estimate` and of the ends of its interval."""
+        logs = self.student_estimate(level)
+        value, low, high = (np.exp(part) for part in (logs.value, logs.low, logs.high))
+        return Estimate(value, value * logs.stderr, logs.n, low, high)
+
     def variance_estimate(self, level: float = 0.95) -> Estimate:
         """s² with stderr from Var s² = (μ₄ − σ⁴(n−3)/(n−1))/n, true for any law; interval symmetric on the log scale."""
         n = np.maximum(self.count.astype(float), 2.0)
