@@ -17,6 +17,7 @@ from sgdsde.objectives.network_distributions import InitialDistribution
 from sgdsde.objectives.network_files import load_networks, save_networks
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
+from sgdsde.objectives.scale_invariant import ScaleInvariant
 from sgdsde.objectives.shallow_tanh import ShallowTanh
 from sgdsde.objectives.shared_curvature import SharedCurvature
 from sgdsde.objectives.sharp_flat_wells import SharpFlatWells
@@ -41,6 +42,7 @@ __all__ = [
     "Network",
     "PeriodicWell",
     "Quadratic",
+    "ScaleInvariant",
     "ShallowTanh",
     "SharedCurvature",
     "SharpFlatWells",

@@ -86,6 +86,7 @@ class ShallowTanh(Objective):
             hvp=self._hvp,
             covariance=self._covariance,
             sample_grads=self._sample_grads,
+            weighted_grad=self._weighted_grad,
             third=self._third,
             third_trace=self._third_trace,
         )
@@ -165,6 +166,15 @@ class ShallowTanh(Objective):
         r = self.cross_entropy.residual(p.z[:, None], batch)[:, 0, :, None]
         grads = r * self._jacobian(p)
         return grads + self.ridge * theta[:, None] if self.ridge else grads
+
+    def _weighted_grad(self, theta: Tensor, weights: Tensor | None, batch: Tensor | None) -> Tensor:
+        p = self._forward(theta, batch)
+        share = 1 / p.z.shape[1] if weights is None else weights[..., None]
+        r = share * self.cross_entropy.residual(p.z[:, None], batch)[:, 0, :, None]
+        g = self._join((r * p.v * p.a1).transpose(1, 2) @ p.x, (r * p.a).sum(1))
+        if not self.ridge:
+            return g
+        return g + self.ridge * (theta if weights is None else weights.sum(1, keepdim=True) * theta)
 
     def _covariance(self, theta: Tensor) -> Tensor:
         return self._in_pieces(self._covariance_piece, theta)
