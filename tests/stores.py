@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sgdsde.store import (
-    BlockStore,
-    Finished,
-    encode,
-)
+from sgdsde.store import BlockStore, Finished, encode
 
 #: what a chunk or a line of the manifest may hold
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=True) | st.text(max_size=8)

@@ -17,8 +17,6 @@ from sgdsde.curvature import graph_memory
 from sgdsde.curvature.hessian import HessianOperator
 from sgdsde.types import InputError
 
-# modes and data that change
-
 
 class Flickering:
     """A loader whose data are augmented anew at every pass."""
@@ -102,9 +100,6 @@ def test_a_network_in_training_mode_keeps_its_samples_together() -> None:
         curvature.second_moment_operator(objective, theta)
     with pytest.raises(InputError, match="one of all its samples"):
         curvature.hessian_operator(objective, theta, piece=3)
-
-
-# memory
 
 
 def test_memory_is_planned_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 from stores import filled, flip, store
 
-from sgdsde.store import (
-    DamagedChunk,
-    Finished,
-    chunk_path,
-    encode,
-    read_manifest,
-)
+from sgdsde.store import DamagedChunk, Finished, chunk_path, encode, read_manifest
 from sgdsde.store import manifest as manifest_module
 from sgdsde.types import InputError
 

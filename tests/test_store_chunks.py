@@ -16,11 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import scalars
 
-from sgdsde.store import (
-    DamagedChunk,
-    decode,
-    encode,
-)
+from sgdsde.store import DamagedChunk, decode, encode
 from sgdsde.store.chunk import MAX_HEADER, header_length
 from sgdsde.types import InputError
 

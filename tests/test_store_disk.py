@@ -13,13 +13,7 @@ import numpy as np
 import pytest
 from stores import filled, store
 
-from sgdsde.store import (
-    Finished,
-    StorageError,
-    chunk_path,
-    encode,
-    write_durably,
-)
+from sgdsde.store import Finished, StorageError, chunk_path, encode, write_durably
 from sgdsde.store import files as files_module
 
 

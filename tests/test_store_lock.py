@@ -11,11 +11,7 @@ from typing import Any
 import pytest
 from stores import store
 
-from sgdsde.store import (
-    FolderBusy,
-    FolderLock,
-    is_held,
-)
+from sgdsde.store import FolderBusy, FolderLock, is_held
 
 
 def test_two_drivers_the_second_refuses_in_words(tmp_path: Path) -> None:

@@ -13,12 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import filled, flip, scalars, store
 
-from sgdsde.store import (
-    Finished,
-    encode,
-    is_held,
-    read_manifest,
-)
+from sgdsde.store import Finished, encode, is_held, read_manifest
 from sgdsde.store import manifest as manifest_module
 from sgdsde.store.manifest import Entry, acknowledged, is_key, parse, quarantined
 from sgdsde.types import InputError
