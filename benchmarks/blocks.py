@@ -1,6 +1,6 @@
 """What durability costs: a run's blocks against the bare loop, two worker processes against one, and the driver alone at 10⁵ empty blocks.
 
-``python benchmarks/blocks.py`` prints the tables and writes ``benchmarks/blocks.md``. Ratios of one run, repetitions in turn, medians. The speed-up needs
+``python benchmarks/blocks.py`` prints the tables and stores ``benchmarks/blocks.md``. Ratios of one run, repetitions in turn, medians. The speed-up needs
 two cores that nobody else uses: the load average stands beside it. The overhead is measured inside one process (time outside the blocks over time inside
 them), so that other people's load cancels.
 """
@@ -8,10 +8,8 @@ them), so that other people's load cancels.
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from page import Page
 
 from sgdsde.runs.driver import Driver
-from sgdsde.runs.identity import processor
 from sgdsde.runs.job import run_study_job
 from sgdsde.runs.listing import folder_of_studies, load
 from sgdsde.runs.one import Run
@@ -33,7 +31,7 @@ from sgdsde.runs.threads import single_threaded
 from sgdsde.runs.workers import Processes, Serial, Workers
 from sgdsde.store import BlockStore
 
-STUDY, REPEATS, EMPTY = "stationary-variance", 3, 100_000
+STUDY, EMPTY = "stationary-variance", 100_000
 
 
 def a_run(out: Path, **settings: Any) -> Run:
@@ -63,14 +61,14 @@ def bare(run: Run, keys: Sequence[str]) -> float:
     return time.perf_counter() - start
 
 
-def overhead() -> list[tuple[int, float, float, float]]:
+def overhead(repeats: int) -> list[tuple[int, float, float, float]]:
     """For block sizes: seconds a block, what durable blocks add (%), time outside the blocks over time inside them (%); medians."""
     rows = []
     default = a_run(Path()).config.block_paths
     for size in (default // 64, default // 8, default):
         config = {"paths": 8 * size, "block_paths": size, "models": ("SGD", "SME1"), "x": (0.5,)}
         ratios, outside, length = [], [], []
-        for repeat in range(REPEATS):
+        for repeat in range(repeats):
             with tempfile.TemporaryDirectory(dir=".") as folder:
                 run = a_run(Path(folder), **config, seed=repeat)
                 keys = [key_of(index) for index in range(run.layout.blocks)]
@@ -83,13 +81,13 @@ def overhead() -> list[tuple[int, float, float, float]]:
     return rows
 
 
-def speed_up() -> tuple[list[float], list[float], list[float], list[float]]:
+def speed_up(repeats: int, paths: int) -> tuple[list[float], list[float], list[float], list[float]]:
     """Two worker processes against one, and against the bare loop; how busy the two are; the load average before each repetition. Pools are warm."""
     against_one, against_loop, busy, loads = [], [], [], []
     crews = {count: Processes(count) for count in (1, 2)}
-    settings = {"paths": 8 * 65_536, "models": ("SGD", "SME2"), "x": (0.5,)}
+    settings = {"paths": 8 * paths, "block_paths": paths, "models": ("SGD", "SME2"), "x": (0.5,)}
     try:
-        for repeat in range(REPEATS + 1):
+        for repeat in range(repeats + 1):
             loads.append(os.getloadavg()[0])
             seconds = {}
             for count, crew in crews.items():
@@ -149,48 +147,32 @@ def empty_blocks(folder: Path, count: int, window: int) -> dict[str, float]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    one, loop, busy, loads = speed_up()
-    rows = overhead()
+    page, given = Page.from_command_line(Path(__file__).stem, "Durable blocks: what they cost")
+    repeats, paths, count = (1, 8_192, 2_000) if given.quick else (3, 65_536, EMPTY)
+    one, loop, busy, loads = speed_up(repeats, paths)
+    rows = overhead(repeats)
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        empty = {window: empty_blocks(Path(folder) / str(window), EMPTY, window) for window in (256,)}
+        empty = empty_blocks(Path(folder), count, window=256)
+    page.text(f"The study `{STUDY}`, float64, one thread a worker. Every block is a file with fsync and rename, and a line of the manifest with fsync.")
+    page.text("## Speed-up of a CPU-bound ensemble on two worker processes")
+    table = page.table(["dtype", "threads", "against one worker process", "against the bare loop", "blocks under way, of 2"])
+    table.row("float64", "2 × 1", *(f"{statistics.median(found):.2f}" for found in (one, loop, busy)))
+    page.text(
+        f"Medians of {repeats} by the wall; load average before each repetition {', '.join(f'{load:.1f}' for load in loads)}: the two workers are",
+        "themselves two of it; more is somebody else's, and takes its share from both sides. How many blocks are under way does not depend on the load.",
+    )
+    page.text("## Durable blocks against the bare loop, one process")
+    table = page.table(["dtype", "threads", "paths a block", "seconds a block", "durable / bare loop − 1", "outside / inside the blocks − 1"])
+    for size, length, ratio, outside in rows:
+        table.row("float64", 1, f"{size:,}{' (default)' if size == rows[-1][0] else ''}", f"{length:.3f}", f"{ratio:+.2f} %", f"{outside:.2f} %")
+    page.text("The first ratio compares two runs and carries the noise of the machine; the second is taken within one run.")
+    page.text(f"## The driver alone: {count:,} empty blocks, 256 results waiting at a time")
+    table = page.table(["threads", "ms a block", "of it processor", "bytes of manifest a block", "open, µs a block", "check digests, µs a block"])
+    table.row(1, f"{empty['wall']:.3f}", f"{empty['cpu']:.3f}", f"{empty['bytes']:.0f}", f"{empty['open']:.1f}", f"{empty['check']:.1f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    lines = [
-        "# Durable blocks: what they cost",
-        "",
-        f"`python benchmarks/blocks.py` on {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__};",
-        f"the study `{STUDY}`, one thread a worker. Every block is a file with fsync and rename, and a line of the manifest with fsync.",
-        "",
-        "## Speed-up of a CPU-bound ensemble on two worker processes",
-        "",
-        f"Median of {REPEATS}: **{statistics.median(one):.2f}** against one worker process, **{statistics.median(loop):.2f}** against the bare loop",
-        f"(single values {', '.join(f'{value:.2f}' for value in one)}; load average before each repetition {', '.join(f'{load:.1f}' for load in loads)}:",
-        "the two workers are themselves two of it; more is somebody else's, and takes its share from both sides).",
-        f"Blocks under way at a time, averaged over the drive of two workers: **{statistics.median(busy):.2f}** of 2; this does not depend on the load.",
-        "",
-        "## Durable blocks against the bare loop, one process",
-        "",
-        "| paths a block | seconds a block | durable / bare loop − 1 | outside / inside the blocks − 1 |",
-        "|---|---|---|---|",
-        *(
-            f"| {size:,}{' (default)' if size == rows[-1][0] else ''} | {length:.3f} | {ratio:+.2f} % | {outside:.2f} % |"
-            for size, length, ratio, outside in rows
-        ),
-        "",
-        "The first ratio compares two runs and carries the noise of the machine; the second is taken within one run.",
-        "",
-        f"## The driver alone: {EMPTY:,} empty blocks",
-        "",
-        "| results waiting at a time | ms a block | of it processor | bytes of manifest a block | open, µs a block | check digests, µs a block |",
-        "|---|---|---|---|---|---|",
-        *(f"| {window} | {m['wall']:.3f} | {m['cpu']:.3f} | {m['bytes']:.0f} | {m['open']:.1f} | {m['check']:.1f} |" for window, m in empty.items()),
-        "",
-        f"Results that wait together are stored with one flush of the manifest and one of the folder. Peak memory of this process {peak:.0f} MiB.",
-        "",
-    ]
-    text = "\n".join(lines)
-    Path(__file__).with_suffix(".md").write_text(text)
-    print(text)
+    page.text(f"Results that wait together are stored with one flush of the manifest and one of the folder. Peak memory of this process {peak:.0f} MiB.")
+    page.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

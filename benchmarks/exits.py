@@ -8,8 +8,8 @@ its own, so that its peak memory over the imports is its own. ``python benchmark
 from __future__ import annotations
 
 import json
-import platform
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 import torchsde
+from page import Page
 
 import sgdsde as sg
 
@@ -68,46 +69,39 @@ def saved(curvature: float, half: float, paths: int, horizon: float) -> float:
     return float((first * ETA).double().median())
 
 
-def child(function: str, case: str) -> None:
-    """One measurement: seconds, and peak memory over what the imports and a warm-up took."""
+def child(function: str, case: str, scale: int) -> None:
+    """One measurement: CPU seconds, and peak memory over what the imports and a warm-up took."""
     torch.set_num_threads(1)
     work = {"ours": ours, "saved": saved}[function]
     curvature, half, paths, horizon = CASES[case]
     work(curvature, half, 64, ETA * 4)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    median = work(curvature, half, paths, horizon)
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    median = work(curvature, half, paths // scale, horizon)
+    seconds, after = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"seconds": seconds, "mib": (after - before) / 1024, "median": median}))
 
 
-def measure(function: str, case: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, function, case], check=True, capture_output=True, text=True)
+def measure(function: str, case: str, scale: int) -> dict[str, float]:
+    done = subprocess.run([sys.executable, __file__, function, case, str(scale)], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def main() -> None:
-    rows = []
+    page, given = Page.from_command_line(Path(__file__).stem, "Exit times against a search through saved torchsde paths")
+    scale, repeats = (50, 1) if given.quick else (1, 3)
+    page.text(
+        f"SME-1 in one dimension, {SUBSTEPS} Euler steps an iterate, torchsde {torchsde.__version__}; middle of {repeats} CPU times, each in a process of",
+        "its own. Memory: peak over imports and a warm-up. The last column checks that both find the same median exit time.",
+    )
+    table = page.table(["dtype", "threads", "case", "paths", "times faster", "times less memory", "median exit, ours / saved paths"])
     for case in CASES:
-        pairs = [(measure("ours", case), measure("saved", case)) for _ in range(3)]
-        gain = sorted(b["seconds"] / a["seconds"] for a, b in pairs)[1]
-        memory = sorted(b["mib"] / max(a["mib"], 1.0) for a, b in pairs)[1]
+        pairs = [(measure("ours", case, scale), measure("saved", case, scale)) for _ in range(repeats)]
+        gain = statistics.median(b["seconds"] / a["seconds"] for a, b in pairs)
+        memory = statistics.median(b["mib"] / max(a["mib"], 1.0) for a, b in pairs)
         a, b = pairs[0]
-        rows.append(f"| {case} | {CASES[case][2]:,} | {gain:.1f} | {memory:.0f} | {a['median']:.3g} / {b['median']:.3g} |")
-        print(rows[-1], flush=True)
-    lines = [
-        "# Exit times against a search through saved torchsde paths",
-        "",
-        f"SME-1 in one dimension, float64, {SUBSTEPS} Euler steps an iterate, one thread each; middle of three runs, each in a process of its own.",
-        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, torchsde {torchsde.__version__}, Python {platform.python_version()}.",
-        "Memory: peak over imports and a warm-up. The last column checks that both find the same median exit time.",
-        "",
-        "| case | paths | times faster | times less memory | median exit, ours / saved paths |",
-        "|---|---|---|---|---|",
-        *rows,
-        "",
-    ]
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines))
+        table.row("float64", 1, case, f"{CASES[case][2] // scale:,}", f"{gain:.1f}", f"{memory:.0f}", f"{a['median']:.3g} / {b['median']:.3g}")
+    page.close()
 
 
 if __name__ == "__main__":
-    child(*sys.argv[1:]) if len(sys.argv) == 3 else main()
+    child(*sys.argv[1:3], int(sys.argv[3])) if len(sys.argv) == 4 and sys.argv[1] in ("ours", "saved") else main()

@@ -1,26 +1,25 @@
 """Random increments: what each kind costs to draw, and what an ensemble on it costs; ratios of one run, one thread.
 
-``python benchmarks/increments.py`` prints the table and writes ``benchmarks/increments.md``. The floor of an element-wise ensemble is its numbers: two-point
+``python benchmarks/increments.py`` prints the table and stores ``benchmarks/increments.md``. The floor of an element-wise ensemble is its numbers: two-point
 increments are cheap enough that the step itself becomes the floor.
 """
 
 from __future__ import annotations
 
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from clock import in_turn
+from page import Page, short
 
 import sgdsde as sg
 from sgdsde.counter import counter_normals, key_of
 from sgdsde.kernel import State
 from sgdsde.rng import normals, stream
 
-ETA, DIM, SUBSTEPS, PATHS, TICKS, REPEATS = 0.1, 10, 4, 100_000, 20, 7
+ETA, DIM, SUBSTEPS = 0.1, 10, 4
 BLOCK = 8192
 
 
@@ -46,53 +45,33 @@ def draws(kernel: sg.Kernel, name: str, dtype: torch.dtype) -> Callable[[], obje
     return partial(kernel.increments, State(theta), 0, generator)
 
 
-def runs(kernel: sg.Kernel, dtype: torch.dtype) -> Callable[[], object]:
-    return partial(sg.simulate, kernel, torch.ones(DIM, dtype=dtype), horizon=TICKS * ETA, paths=PATHS, seed=1, progress=False)
-
-
-def medians(work: dict[str, Callable[[], object]], inner: int) -> dict[str, float]:
-    """Median seconds of ``inner`` calls of each, taken in turn."""
-    timings: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(REPEATS):
-        for name, function in work.items():
-            start = time.perf_counter()
-            for _ in range(inner):
-                function()
-            timings[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in timings.items()}
+def runs(kernel: sg.Kernel, dtype: torch.dtype, paths: int, ticks: int) -> Callable[[], object]:
+    return partial(sg.simulate, kernel, torch.ones(DIM, dtype=dtype), horizon=ticks * ETA, paths=paths, seed=1, progress=False)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows = []
+    page, given = Page.from_command_line(Path(__file__).stem, "Random increments")
+    paths, ticks, repeats = (5_000, 2, 1) if given.quick else (100_000, 20, 5)
+    page.text(
+        f"Diagonal linear SDE, d = {DIM}, {paths:,} paths, {ticks * SUBSTEPS} steps; median of {repeats} CPU times.",
+        "Rates over those of the default; the last column is the share of the ensemble's time that drawing alone would take.",
+    )
+    table = page.table(["dtype", "threads", "increments", "drawing", "whole ensemble", "drawing / whole"])
     for dtype in (torch.float32, torch.float64):
         found = kernels()
-        drawing = medians({name: draws(kernel, name, dtype) for name, kernel in found.items()}, 20)
-        running = medians({name: runs(kernel, dtype) for name, kernel in found.items()}, 1)
+        drawing = in_turn({name: draws(kernel, name, dtype) for name, kernel in found.items()}, repeats=repeats)
+        running = in_turn({name: runs(kernel, dtype, paths, ticks) for name, kernel in found.items()}, repeats=repeats, shortest=0)
         base = "block streams (default)"
         for name in found:
-            share = drawing[name] / 20 / (BLOCK * DIM) / (running[name] / (PATHS * DIM * TICKS * SUBSTEPS))
-            rows.append(
-                f"| {str(dtype).removeprefix('torch.')} | {name} | {drawing[base] / drawing[name]:.2f} | {running[base] / running[name]:.2f} | {share:.2f} |"
-            )
-            print(rows[-1], flush=True)
-    lines = [
-        "# Random increments",
-        "",
-        f"Diagonal linear SDE, d = {DIM}, {PATHS:,} paths, {TICKS * SUBSTEPS} steps; median of {REPEATS}; one thread.",
-        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}.",
-        "Rates over those of the default; the last column is the share of the ensemble's time that drawing alone would take.",
-        "",
-        "| dtype | increments | drawing | whole ensemble | drawing / whole |",
-        "|---|---|---|---|---|",
-        *rows,
-        "",
+            share = drawing[name] / (BLOCK * DIM) / (running[name] / (paths * DIM * ticks * SUBSTEPS))
+            table.row(short(dtype), 1, name, f"{drawing[base] / drawing[name]:.2f}", f"{running[base] / running[name]:.2f}", f"{share:.2f}")
+    page.text(
         "Counter streams give a path the same numbers in any block, on any device and after any resumption. Two- and four-point increments are right in their",
         "moments (weak orders 1 and 2) and refused where the law of the path counts: exits, bridges, couplings.",
-        "The fused CUDA step (`sgdsde/kernels/fused.py`) is tested in Triton's interpreter; it has not been measured on a device yet.",
-        "",
-    ]
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines))
+        "On a CUDA device counter streams are fused into the step (`sgdsde/kernels/fused.py`): `device.md`.",
+    )
+    page.close()
 
 
 if __name__ == "__main__":

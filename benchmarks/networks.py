@@ -1,14 +1,11 @@
 """Networks on one CPU core: SGD ensembles against a loop over torch.optim.SGD and against vmap(grad); what a step of each model costs in gradients.
 
-``python benchmarks/networks.py`` prints the tables and writes ``benchmarks/networks.md``. One thread. Rows compare CPU times of one thread, taken in turn (the
+``python benchmarks/networks.py`` prints the tables and stores ``benchmarks/networks.md``. One thread. Rows compare CPU times of one thread, taken in turn (the
 median of the repetitions), so that drift of the machine cancels; only ratios mean anything. Digits of scikit-learn, tanh networks, cross-entropy.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from clock import in_turn
+from page import Page, Table
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
@@ -27,7 +26,7 @@ from sgdsde.rng import stream
 from sgdsde.sde import ModifiedEquation
 from sgdsde.types import tallying
 
-ETA, REPEATS, SHORTEST = 0.1, 5, 0.03
+ETA = 0.1
 #: widths, replicas of an ensemble, replicas of the cost table
 NETS = {
     18: ((5, 2, 2), 4000, 64),
@@ -51,23 +50,6 @@ def network(dim: int, dtype: torch.dtype, samples: int) -> Network:
     f = Network(nn.Sequential(*parts).to(dtype), "cross_entropy", x / x.abs().max(), torch.as_tensor(data.y))
     assert f.dim == dim
     return f
-
-
-def medians(work: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
-    """Median CPU seconds of one call of each, taken in turn after one call that warms up; short ones are called until they last ``SHORTEST``."""
-    timings: dict[str, list[float]] = {name: [] for name in work}
-    calls = dict.fromkeys(work, 1)
-    for repeat in range(repeats + 1):
-        for name, function in work.items():
-            start = time.thread_time()
-            for _ in range(calls[name]):
-                function()
-            seconds = (time.thread_time() - start) / calls[name]
-            if repeat:
-                timings[name].append(seconds)
-            else:
-                calls[name] = max(1, min(100, int(SHORTEST / max(seconds, 1e-6))))
-    return {name: statistics.median(values) for name, values in timings.items()}
 
 
 def ticks(kernel: sg.Kernel, theta: Tensor, count: int) -> Callable[[], object]:
@@ -111,25 +93,34 @@ def looped(f: Network, theta: Tensor, batch: int, count: int) -> Callable[[], ob
     return work
 
 
-def ensembles() -> list[str]:
-    rows = []
-    for dim, (_, replicas, _) in NETS.items():
+def medians(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median CPU seconds of this thread."""
+    return in_turn(work, repeats=repeats, clock=time.thread_time)
+
+
+def ensembles(page: Page, table: Table, repeats: int) -> None:
+    for dim in (18, 1930) if page.quick else NETS:
+        replicas = NETS[dim][1] // (20 if page.quick else 1)
         f = network(dim, torch.float32, 1000)
         theta = f.initial(replicas, stream(0, "start"))
         few, count, loops = min(8, replicas), 30, 5
         for batch in BATCHES:
             kernel = sg.kernels.SGD(sg.noises.Minibatch(f, batch), ETA)
-            found = medians({"ours": ticks(kernel, theta, count), "vmap": vmapped(f, theta, batch, count), "loop": looped(f, theta[:few], batch, loops)})
+            work = {"ours": ticks(kernel, theta, count), "vmap": vmapped(f, theta, batch, count), "loop": looped(f, theta[:few], batch, loops)}
+            found = medians(work, repeats)
             ours, general, loop = found["ours"] / replicas / count, found["vmap"] / replicas / count, found["loop"] / few / loops
-            rows.append(f"| {dim:,} | {replicas:,} | {batch} | {ours * 1e6:.2f} | {loop / ours:.0f} | {general / ours:.1f} |")
-            print(rows[-1], flush=True)
-    return rows
+            table.row("float32", 1, f"{dim:,}", f"{replicas:,}", batch, f"{ours * 1e6:.2f}", f"{loop / ours:.0f}", f"{general / ours:.1f}")
+            if batch == 8:
+                where = {"dtype": "float32", "threads": "1"}
+                if dim <= 2000:
+                    page.promise(f"SGD ensembles, {dim:,} parameters, batch 8", "≥ 25× a loop over models and optimisers", loop / ours, at_least=25, **where)
+                page.promise(f"SGD ensembles, {dim:,} parameters, batch 8", "≥ vmap(grad)", general / ours, at_least=1, **where)
 
 
-def variants() -> list[str]:
+def variants(table: Table, replicas: int, repeats: int) -> None:
     f = network(18, torch.float32, 200)
     mse = Network(f.module, "mse", f.inputs.original, torch.nn.functional.one_hot(f.targets.original, 2).float())
-    theta = f.initial(4000, stream(0, "start"))
+    theta = f.initial(replicas, stream(0, "start"))
     minibatch = sg.noises.Minibatch(f, 8)
     kernels: dict[str, sg.Kernel] = {
         "i.i.d. batches": sg.kernels.SGD(minibatch, ETA),
@@ -140,11 +131,9 @@ def variants() -> list[str]:
         "label noise (mse)": sg.kernels.SGD(sg.noises.LabelNoise(sg.noises.Minibatch(mse, 8), 0.1), ETA),
         "Gaussian surrogate (n = 200 normals, full passes)": sg.kernels.SGD(sg.noises.Surrogate(minibatch), ETA),
     }
-    found = medians({name: ticks(kernel, theta, 25) for name, kernel in kernels.items()})
-    plain = found["i.i.d. batches"]
-    rows = [f"| {name} | {seconds / plain:.1f} |" for name, seconds in found.items()]
-    print("\n".join(rows), flush=True)
-    return rows
+    found = medians({name: ticks(kernel, theta, 25) for name, kernel in kernels.items()}, repeats)
+    for name, seconds in found.items():
+        table.row("float32", 1, name, f"{seconds / found['i.i.d. batches']:.1f}")
 
 
 @dataclass
@@ -188,7 +177,7 @@ def models(f: Network, eta: float) -> dict[str, ModifiedEquation]:
     return found
 
 
-def costs(dim: int) -> list[str]:
+def costs(page: Page, table: Table, dim: int, repeats: int) -> None:
     """One Euler–Maruyama step (one evaluation of the model's terms) of a few paths that move, in gradients of the same ensemble."""
     f = network(dim, torch.float64, SAMPLES)
     theta = f.initial(1, stream(0, "start"))
@@ -199,7 +188,6 @@ def costs(dim: int) -> list[str]:
     counter = Counted()
     counter.attach(f)
     block = torch.randn(paths, 10, dim, generator=stream(0, "vectors"), dtype=torch.float64)
-    rows = []
     for name, sde in models(f, eta).items():
         slow = "Dense" in name or name in ("SPF", "HA-SME", "SME-3")
         steps = 1 if dim > 64 and slow else STEPS
@@ -218,13 +206,15 @@ def costs(dim: int) -> list[str]:
             path()
         products = counter.products / paths / steps
         work = {"step": path, "gradient": lambda: calculus.grad(f, start), "product": lambda: f.method.hvp_at(start)(block)}
-        found = medians(work, 1 if slow and dim > 64 else REPEATS)
+        found = medians(work, 1 if slow and dim > 64 else repeats)
         step, gradient, product = found["step"] / steps, found["gradient"], found["product"] / 10
         share = f"{step / (products * product + 2 * gradient):.1f}" if products else "–"
         again = tally.counts.get("outliers recomputed", 0) / paths / steps
-        rows.append(f"| {dim:,} | {name} | {step / gradient:.1f} | {products:.0f} | {product / gradient:.2f} | {share} | {again:.2f} |")
-        print(rows[-1], flush=True)
-    return rows
+        cells = (f"{step / gradient:.1f}", f"{products:.0f}", f"{product / gradient:.2f}", share, f"{again:.2f}")
+        table.row("float64", 1, f"{dim:,}", name, *cells)
+        if name.startswith("HA-SME product") and "Dense" not in name:
+            must, ratio = "a step within 3× of its Hessian–vector products", step / (products * product)
+            page.promise(f"{name}, {dim:,} parameters", must, ratio, at_most=3, dtype="float64", threads="1")
 
 
 def calculus_top(f: Network, theta: Tensor) -> Tensor:
@@ -233,48 +223,31 @@ def calculus_top(f: Network, theta: Tensor) -> Tensor:
 
 def main() -> None:
     torch.set_num_threads(1)
-    before = os.getloadavg()[0]
-    ensemble_rows, variant_rows = ensembles(), variants()
-    cost_rows = [row for dim in (18, 1930, 4960, 85002) for row in costs(dim)]
-    machine = f"{platform.processor() or platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}"
-    loads = f"{before:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, on {os.cpu_count()} cores"
-    lines = [
-        "# Networks on one CPU core",
-        "",
-        f"{machine}, one thread; medians of {REPEATS} CPU times taken in turn.",
-        f"Load average {loads}: only ratios mean anything.",
-        "",
-        "## SGD ensembles",
-        "",
-        "Plain SGD, minibatches with replacement of 1,000 digits, float32, 30 iterates through `simulate` (its setup and saved states included).",
+    page, given = Page.from_command_line(Path(__file__).stem, "Networks on one CPU core")
+    repeats, replicas = (1, 200) if given.quick else (3, 4000)
+    page.text(f"Medians of {repeats} CPU times of one thread, taken in turn.")
+    page.text("## SGD ensembles")
+    page.text(
+        "Plain SGD, minibatches with replacement of 1,000 digits, 30 iterates through `simulate` (its setup and saved states included).",
         "Loop: `nn.Module` and `torch.optim.SGD`, one model after the other, eight models. vmap: `vmap(grad(functional_call))` on stacked parameters, updated",
         "in place. Ratios above 1: ours is faster. Where one model already fills the core (85,002 parameters) there is nothing left to gain from batching.",
-        "",
-        "| parameters | replicas | batch | µs a replica-step | loop / ours | vmap(grad) / ours |",
-        "|---|---|---|---|---|---|",
-        *ensemble_rows,
-        "",
-        "## Kinds of SGD",
-        "",
-        "18 parameters, 4,000 replicas, batch 8 of 200 samples (an epoch is 25 iterates), float32: time in units of i.i.d. batches.",
-        "",
-        "| kind | relative time |",
-        "|---|---|",
-        *variant_rows,
-        "",
-        "## Cost of a path-step in gradients",
-        "",
-        f"One Euler–Maruyama step (one evaluation of drift and diffusion) with minibatch noise, batch {BATCH} of {SAMPLES} samples, float64, largest ηλ = {X},",
+    )
+    columns = ["dtype", "threads", "parameters"]
+    ensembles(page, page.table([*columns, "replicas", "batch", "µs a replica-step", "loop / ours", "vmap(grad) / ours"]), repeats)
+    page.text("## Kinds of SGD")
+    page.text(f"18 parameters, {replicas:,} replicas, batch 8 of 200 samples (an epoch is 25 iterates): time in units of i.i.d. batches.")
+    variants(page.table(["dtype", "threads", "kind", "relative time"]), replicas, repeats)
+    page.text("## Cost of a path-step in gradients")
+    page.text(
+        f"One Euler–Maruyama step (one evaluation of drift and diffusion) with minibatch noise, batch {BATCH} of {SAMPLES} samples, largest ηλ = {X},",
         f"after 200 iterates of SGD; a path of {STEPS} steps that moves (a cold start included for Spectral). Gradient: the full gradient.",
         "Products: Hessian–vector products a path-step (all of them counted), and their price in gradients, ten at a time. Overhead: time of the step over",
         "that of its products and two backward passes; third derivatives are in the overhead of the models of order 3, eigenvectors in that of the dense ones.",
-        "",
-        "| parameters | model | gradients a step | products | gradients a product | overhead | outliers recomputed |",
-        "|---|---|---|---|---|---|---|",
-        *cost_rows,
-        "",
-    ]
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines))
+    )
+    table = page.table([*columns, "model", "gradients a step", "products", "gradients a product", "overhead", "outliers recomputed"])
+    for dim in (18,) if given.quick else (18, 1930, 4960, 85002):
+        costs(page, table, dim, repeats)
+    page.close()
 
 
 if __name__ == "__main__":
