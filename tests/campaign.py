@@ -1,6 +1,6 @@
 """Kill, damage, resume, compare: a campaign of faults against one run, at any count.
 
-``test_faults.py`` runs a small one, ``benchmarks/faults.py`` a large one.
+``test_faults_killed.py`` runs a small one, ``benchmarks/faults.py`` a large one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from running import Bench, alive, fingerprint, only_run, reference, stored_lines, wait_until, workers_of
+from running import Bench, alive, fingerprint, lives, only_run, reference, stored_lines, wait_until, workers_of
 
 from sgdsde.store import read_manifest
 
@@ -91,8 +91,8 @@ def _drive_and_kill(bench: Bench, words: list[str], out: Path, kind: str, dice: 
             return process.wait(timeout=120)
         process.wait()
         with suppress(TimeoutError):
-            wait_until(lambda: not any(_lives(pid) for pid in workers), seconds=5)
-        report.orphans += sum(_lives(pid) for pid in workers)
+            wait_until(lambda: not any(lives(pid) for pid in workers), seconds=5)
+        report.orphans += sum(lives(pid) for pid in workers)
     return None
 
 
@@ -124,10 +124,3 @@ def _damage(out: Path, dice: random.Random, report: Report) -> set[str]:
     else:
         target.write_bytes(bytes(data))
     return {target.stem} if target in chunks else set(before) - set(read_manifest(manifests[0]).entries)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

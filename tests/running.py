@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 import sgdsde
 from sgdsde.runs import main_run, open_run
 from sgdsde.runs.identity import code_digest
@@ -30,6 +32,11 @@ def go(out: Path, *words: str, study: str = "walk") -> int:
     if not executor and not out.exists():
         code_digest.cache_clear()  # workers read the code now; a file edited since this process began must not divide them
     return main_run([study, *folder, "--out", str(out), *executor, *words])
+
+
+def said_by(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was written to standard error, its lines joined: sentences are broken at the width of the terminal."""
+    return capsys.readouterr().err.replace("\n", " ")
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,13 @@ def workers_of(pid: int) -> list[int]:
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.append(child)
     return found
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
 
 
 @contextmanager

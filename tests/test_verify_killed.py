@@ -10,17 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from running import Bench, alive, wait_until
 
 CLAIMS = ("A1", "A17", "A21", "B9")
 #: what tells when and how long, not what was found
 WHEN = {"seconds"}
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench.make(tmp_path_factory.mktemp("ledger"))
 
 
 def verify(bench: Bench, out: Path) -> subprocess.Popen[str]:
