@@ -29,8 +29,8 @@ from sgdsde.objectives.memory import require
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError, as_points, suggest
 
-#: numbers held at once, side of a rearranged block that is decomposed whole, power steps otherwise
-_PIECE, _SMALL, _ITERATIONS = 2**24, 1024, 500
+#: numbers held at once, numbers of a rearranged block that is formed, power steps
+_PIECE, _SMALL, _ITERATIONS = 2**24, 2**22, 500
 
 
 @dataclass(frozen=True)
@@ -173,11 +173,20 @@ def _checked(network: Network, module: nn.Module, layer: str) -> nn.Linear | nn.
 
 
 def _kept(M: Tensor, x: Tensor) -> Forms:
-    """One position, all samples' curvatures and inputs at hand."""
-    left, right, norm = M.mean(0), x.T @ x / len(x), _norm(M, x)
-    best_left, best_right, best_error = _best(M, x, norm)
-    error = _error(M, x) / norm
-    return Forms(left, right, x.mean(0), error, 0.0, best_left, best_right, best_error, left, right, error)
+    """One position, all samples' curvatures and inputs at hand: from the rearranged block where that is small, else from products of samples."""
+    left, right = M.mean(0), x.T @ x / len(x)
+    if (M.shape[1] * x.shape[1]) ** 2 <= _SMALL:
+        R = _rearranged(M, x)
+        norm = float(R.norm())
+        error = float((R - torch.outer(left.flatten(), right.flatten())).norm()) / norm
+        nearest = leading(lambda v: (R @ v.flatten()).reshape(left.shape), lambda u: (R.T @ u.flatten()).reshape(right.shape), left, 1e-14, _ITERATIONS)
+        best_error = float((R - torch.outer(nearest[0].flatten(), nearest[1].flatten())).norm()) / norm
+    else:
+        norm = _norm(M, x)
+        error = _error(M, x) / norm
+        nearest = _nearest(M, x)
+        best_error = math.sqrt(max(0.0, 1 - (float(nearest[0].norm()) / norm) ** 2))
+    return Forms(left, right, x.mean(0), error, 0.0, *nearest, best_error, left, right, error)
 
 
 def _rearranged(M: Tensor, x: Tensor) -> Float[Tensor, "outout inin"]:
@@ -210,21 +219,14 @@ def _error(M: Tensor, x: Tensor) -> float:
     return math.sqrt(max(total, 0.0)) / len(x)
 
 
-def _best(M: Tensor, x: Tensor, norm: float) -> tuple[Tensor, Tensor, float]:
-    """The factors of the nearest Kronecker product, and its relative error: R's first singular triple, of the matrix or, where large, by products."""
-    out, size = M.shape[1], x.shape[1]
-    if min(out, size) ** 2 <= _SMALL and (out * size) ** 2 <= _PIECE:
-        U, singular, Vt = torch.linalg.svd(_rearranged(M, x), full_matrices=False)
-        u, v = U[:, 0].reshape(out, out), Vt[0].reshape(size, size)
-        sign = torch.sign(u.trace())  # both factors of a positive semi-definite block are so, up to a common sign
-        return sign * singular[0] * u, sign * v, float((singular[1:] ** 2).sum().sqrt()) / norm
-    flat, n = M.flatten(1), len(x)
+def _nearest(M: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The factors of the nearest Kronecker product without the rearranged block: a weight for each sample, then a mean of xxᵀ, or of M."""
+    out, flat, n = M.shape[1], M.flatten(1), len(x)
 
-    def right_of(u: Tensor) -> Tensor:  # R is never formed: a weight for each sample, then a mean of xxᵀ, or of M
+    def right_of(u: Tensor) -> Tensor:
         return (x * (flat @ u.flatten() / n)[:, None]).T @ x
 
     def left_of(v: Tensor) -> Tensor:
         return (flat.T @ (((x @ v) * x).sum(1)) / n).reshape(out, out)
 
-    left, right = leading(left_of, right_of, M.mean(0), 1e-14, _ITERATIONS)
-    return left, right, math.sqrt(max(0.0, 1 - float(left.norm()) ** 2 / norm**2))
+    return leading(left_of, right_of, M.mean(0), 1e-14, _ITERATIONS)
