@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,24 @@ def _noise(command: Arguments, batch_size: int | None) -> Noise:
     if command.objective in ON_DATA:
         data = digits(classes=2, components=command.components)
         options = {"x": data.x, "y": data.y} | options
-    try:
-        objective = getattr(objectives, command.objective)(**options)
-    except TypeError as error:
-        raise InputError(f"{command.objective}: {error}. Give its arguments with --option KEY=YAML.") from error
+    objective = _made(command.objective, getattr(objectives, command.objective), options)
     if batch_size is not None:
         return Minibatch(objective, batch_size)
     return Gaussian(objective, _yaml(command.covariance, "--covariance"))
+
+
+def _made(name: str, kind: Any, options: dict[str, Any]) -> Any:
+    """The objective, after its arguments' names were held against its signature."""
+    from sgdsde.types import InputError, suggest
+
+    known = inspect.signature(kind).parameters
+    for key in options:
+        if key not in known:
+            raise InputError(f"--option {key}: {name} has no such argument." + suggest(key, list(known)))
+    missing = [key for key, parameter in known.items() if parameter.default is parameter.empty and key not in options]
+    if missing:
+        raise InputError(f"{name} needs {', '.join(missing)}; give {'it' if len(missing) == 1 else 'them'} with --option {missing[0]}=YAML.")
+    return kind(**options)
 
 
 def _option(text: str) -> tuple[str, Any]:

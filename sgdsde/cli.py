@@ -199,9 +199,9 @@ def _verify(command: Verify) -> int:
     try:
         claims = catalogue()
         chosen = select(claims, command.profile, ids=command.claim, paper=command.paper or "")
-        prepare(command.out)
         seed, workers = whole(command.seed, "--seed", low=0), whole(command.workers, "--workers", low=1)
         seed, workers = SEED if seed is None else seed, WORKERS if workers is None else workers
+        prepare(command.out)
         progress.begin(f"sgdsde: {len(chosen)} claims, profile {command.profile}, seed {seed}, {workers} workers")
         with listening(Stop()) as stop:
             ledger = verify(

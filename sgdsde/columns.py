@@ -35,15 +35,16 @@ def fill(text: str, *, first: str = "", rest: str | None = None, width: int = WI
           three four
     """
     behind = " " * width_of(first) if rest is None else rest
-    lines, line, words = [], first, text.split()
-    fresh = True  # nothing but the indentation stands in the line
-    for word in words:
-        if not fresh and width_of(line) + 1 + width_of(word) > width:
-            lines.append(line)
+    lines, line = [], first
+    fresh = True  # nothing but its beginning stands in the line
+    for word in text.split():
+        wide = width_of(line) + (not fresh) + width_of(word) > width
+        if wide and line.strip():
+            lines.append(line.rstrip())
             line, fresh = behind, True
         line += word if fresh else " " + word
         fresh = False
-    return "\n".join([*lines, line.rstrip() if fresh else line])
+    return "\n".join([*lines, line.rstrip()])
 
 
 def listed(name: str, text: str, indent: int, *, before: str = "") -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from sgdsde.columns import fill
 from sgdsde.terminal import RESUME, Progress, say
 from sgdsde.words import parsed
 
@@ -97,7 +98,7 @@ def _draw(chosen: dict[str, tuple[Figure, Path]], command: Arguments, runs: dict
             say(f"sgdsde: {name} is not drawn: {error}")
             status = 1
         else:
-            print(f"{paths[0]}, .png, .csv, .json")
+            print(fill(f"{paths[0]}, .png, .csv, .json", rest="  "))
     return status
 
 
