@@ -8,7 +8,8 @@ An exit is the arrival at the other minimum (at the top itself the cubic term wo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,16 +41,24 @@ Wells = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Shaped:
-    """Σ(θ) from the Hessian's eigenvalues, over the batch size."""
+class Form(ABC):
+    """Σ(θ) = C(θ)/B."""
 
     objective: Objective
     batch: float
     floor: float
 
+    @abstractmethod
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Σ, [paths, dim, dim]."""
+
+
+class Shaped(Form):
+    """C from the Hessian's eigenvalues."""
+
+    @abstractmethod
     def of(self, values: Tensor) -> Tensor:
         """C's eigenvalues from H's."""
-        raise NotImplementedError  # Isotropic has no eigenvalues to shape: it answers in __call__
 
     def __call__(self, theta: Tensor) -> Tensor:
         H = hessian(self.objective, theta)
@@ -74,15 +83,14 @@ class Positive(Shaped):
         return (values + (values**2 + self.floor**2).sqrt() + self.floor) / 2
 
 
-@dataclass(frozen=True)
-class Isotropic(Shaped):
-    """The identity."""
+class Isotropic(Form):
+    """C is the identity."""
 
     def __call__(self, theta: Tensor) -> Tensor:
         return identity_rows(theta).expand(theta.shape[0], -1, -1) / self.batch
 
 
-FORMS: dict[str, type[Shaped]] = {"absolute": Absolute, "positive": Positive, "isotropic": Isotropic}
+FORMS: dict[str, Callable[[Objective, float, float], Form]] = {"absolute": Absolute, "positive": Positive, "isotropic": Isotropic}
 
 LABELS = {"absolute": "|H| noise", "positive": "[H]⁺ + ε noise", "isotropic": "isotropic noise"}
 
