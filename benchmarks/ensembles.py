@@ -112,9 +112,9 @@ def main() -> None:
     repeats = 1 if given.quick else 5
     page.text(
         f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {repeats}; torchsde {torchsde.__version__}. One thread of linear algebra a worker.",
-        "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller than the ensemble fill",
-        "a second worker only where there are at least two). Gain: over `torchsde.sdeint` (method euler) as shipped, with its own Brownian object; with one that draws",
-        "a fresh increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted).",
+        "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller",
+        "than the ensemble fill a second worker only where there are at least two). Gain: over `torchsde.sdeint` (method euler) as shipped,",
+        "with its own Brownian object; with one that draws a fresh increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted).",
         "Everything but the columns of two workers runs on one thread and counts its own CPU time.",
     )
     table = page.table(

@@ -14,6 +14,7 @@ from clock import median
 
 import sgdsde as sg
 from sgdsde.rng import normals, stream
+from sgdsde.runs.identity import processor
 
 ETA = 0.1
 #: points of a block, and numbers of a fill
@@ -27,6 +28,16 @@ class Floors:
 
     dtype: torch.dtype
     device: str = "cpu"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes a number."""
+        return self.dtype.itemsize
+
+    @property
+    def name(self) -> str:
+        """The device in words."""
+        return processor() if self.device == "cpu" else torch.cuda.get_device_name()
 
     @lru_cache  # noqa: B019 - a handful of these live as long as the process
     def normals(self) -> float:
@@ -46,6 +57,13 @@ class Floors:
         """Bytes a second of y += a·x on arrays of ``size`` numbers."""
         x, y = torch.ones(size, dtype=self.dtype, device=self.device), torch.ones(size, dtype=self.dtype, device=self.device)
         return 3 * size * x.element_size() / median(lambda: y.add_(x, alpha=1e-9), device=self.device)
+
+    @lru_cache  # noqa: B019
+    def eigh(self, dim: int) -> float:
+        """Seconds of an eigendecomposition of one symmetric matrix in a batch of a thousand."""
+        A = torch.randn(1000, dim, dim, dtype=self.dtype, device=self.device)
+        H = A + A.mT
+        return median(lambda: torch.linalg.eigh(H), device=self.device) / 1000
 
     @lru_cache  # noqa: B019
     def step(self, kernel: sg.Kernel) -> float:

@@ -62,8 +62,8 @@ def main() -> None:
     page.text(f"One thread of linear algebra; medians of {repeats}.")
     rates = page.table(["dtype", "threads", "normals/s", "flops/s, d = 500", "bytes/s in cache", "bytes/s in memory"])
     page.text(
-        "“Floor / time”: the least time that the random numbers (and products) of the work take, over the time it took. In the rows of linear models the",
-        "step is a precomputed affine map; in those of the double well (Σ full, so that it does not commute with H) every step evaluates gradient and Hessian twice.",
+        "“Floor / time”: the least time that the random numbers (and products) of the work take, over the time it took. In the rows of linear",
+        "models the step is a precomputed affine map; in those of the double well (Σ full, so that it does not commute with H) every step evaluates gradient and Hessian twice.",
     )
     shares = page.table(["dtype", "threads", "work", "paths", "floor", "floor / time"])
     for dtype in (torch.float32, torch.float64):
