@@ -142,8 +142,8 @@ class Near(Zone):
 
 
 @dataclass(frozen=True)
-class AtMost(Zone):
-    """q ≤ bound."""
+class Below(Zone):
+    """Everything below a bound."""
 
     bound: float
 
@@ -154,6 +154,25 @@ class AtMost(Zone):
     @property
     def high(self) -> float:
         return self.bound
+
+
+@dataclass(frozen=True)
+class Above(Zone):
+    """Everything above a bound."""
+
+    bound: float
+
+    @property
+    def low(self) -> float:
+        return self.bound
+
+    @property
+    def high(self) -> float:
+        return math.inf
+
+
+class AtMost(Below):
+    """q ≤ bound."""
 
     def contains(self, value: float) -> bool:
         return value <= self.bound
@@ -162,19 +181,8 @@ class AtMost(Zone):
         return f"q ≤ {number(self.bound)}"
 
 
-@dataclass(frozen=True)
-class AtLeast(Zone):
+class AtLeast(Above):
     """q ≥ bound."""
-
-    bound: float
-
-    @property
-    def low(self) -> float:
-        return self.bound
-
-    @property
-    def high(self) -> float:
-        return math.inf
 
     def contains(self, value: float) -> bool:
         return value >= self.bound
@@ -183,19 +191,8 @@ class AtLeast(Zone):
         return f"q ≥ {number(self.bound)}"
 
 
-@dataclass(frozen=True)
-class LessThan(Zone):
+class LessThan(Below):
     """q < bound."""
-
-    bound: float
-
-    @property
-    def low(self) -> float:
-        return -math.inf
-
-    @property
-    def high(self) -> float:
-        return self.bound
 
     def contains(self, value: float) -> bool:
         return value < self.bound
@@ -204,19 +201,8 @@ class LessThan(Zone):
         return f"q < {number(self.bound)}"
 
 
-@dataclass(frozen=True)
-class MoreThan(Zone):
+class MoreThan(Above):
     """q > bound."""
-
-    bound: float
-
-    @property
-    def low(self) -> float:
-        return self.bound
-
-    @property
-    def high(self) -> float:
-        return math.inf
 
     def contains(self, value: float) -> bool:
         return value > self.bound
