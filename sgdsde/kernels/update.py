@@ -39,8 +39,8 @@ class Plain(Update):
 
 
 @dataclass(frozen=True)
-class HeavyBall(Update):
-    """v⁺ = βv + ĝ, θ⁺ = θ − ηv⁺.
+class Momentum(Update):
+    """v⁺ = βv + ĝ, and a step made of ĝ and v⁺.
 
     Raises:
         InputError: β outside [0, 1).
@@ -49,31 +49,27 @@ class HeavyBall(Update):
     momentum: float
 
     def __post_init__(self) -> None:
-        _refuse(self.momentum)
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum = {self.momentum}; wanted a number in [0, 1).")
 
     def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
         velocity = torch.add(g, memory[0], alpha=self.momentum)
-        return torch.sub(theta, velocity, alpha=eta), (velocity,)
+        return torch.sub(theta, self.direction(g, velocity), alpha=eta), (velocity,)
+
+    @abstractmethod
+    def direction(self, g: Tensor, velocity: Tensor) -> Tensor:
+        """(θ − θ⁺)/η."""
 
 
-@dataclass(frozen=True)
-class Nesterov(Update):
-    """v⁺ = βv + ĝ, θ⁺ = θ − η(ĝ + βv⁺).
+class HeavyBall(Momentum):
+    """θ⁺ = θ − ηv⁺."""
 
-    Raises:
-        InputError: β outside [0, 1).
-    """
-
-    momentum: float
-
-    def __post_init__(self) -> None:
-        _refuse(self.momentum)
-
-    def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-        velocity = torch.add(g, memory[0], alpha=self.momentum)
-        return theta - eta * torch.add(g, velocity, alpha=self.momentum), (velocity,)
+    def direction(self, g: Tensor, velocity: Tensor) -> Tensor:
+        return velocity
 
 
-def _refuse(momentum: float) -> None:
-    if not 0 <= momentum < 1:
-        raise InputError(f"momentum = {momentum}; wanted a number in [0, 1).")
+class Nesterov(Momentum):
+    """θ⁺ = θ − η(ĝ + βv⁺)."""
+
+    def direction(self, g: Tensor, velocity: Tensor) -> Tensor:
+        return torch.add(g, velocity, alpha=self.momentum)
