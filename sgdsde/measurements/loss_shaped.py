@@ -183,6 +183,17 @@ def radial_paths(*, seed: int, level: float, dim: int, eta: float, batch: float,
     return Measured(estimates, notes=tuple(notes), conventions=f"SGD, η = {eta:g}, {dim} dimensions, looked at iterates, float64")
 
 
+def over_exponents(kurtosis: float, batch: int, b: float, slopes: Mapping[float, tuple[float, float]]) -> dict[str, Estimate]:
+    """``κ/B/c``, the slope over b + ½; ``κ/B/c/own``, over b/(κ − 1) + ½ (κ > 1). ``slopes``: c → slope and its error."""
+    estimates = {}
+    for ratio, (slope, error) in slopes.items():
+        key, own = f"{kurtosis:g}/{batch:g}/{ratio:g}", b / (kurtosis - 1) + 0.5 if kurtosis > 1 else None
+        estimates[key] = exactly(slope / (b + 0.5), error / (b + 0.5))
+        if own is not None:
+            estimates[f"{key}/own"] = exactly(slope / own, error / own)
+    return estimates
+
+
 def label_noise(*, seed: int, level: float, kurtoses: Sequence[float], eta: float, batches: Sequence[int], ratios: Sequence[float], least: float) -> Measured:
     """Least squares on the line: ``κ/B/c``, the slope of log Eτ in log c over b + ½; ``κ/B/c/own``, over b/(κ − 1) + ½ (κ > 1); SME-1 of minibatches."""
     estimates: dict[str, Estimate] = {}
@@ -192,12 +203,7 @@ def label_noise(*, seed: int, level: float, kurtoses: Sequence[float], eta: floa
             b = batch / eta
             noise = Minibatch(LeastSquares(x, y), batch)
             found = slopes_of(partial(on_the_line, "SME1", noise, eta, 0.0, partial(ball_of, 1.0, least)), ratios)
-            for ratio, (slope, error) in zip(ratios[1:], found, strict=True):
-                key = f"{kurtosis:g}/{batch:g}/{ratio:g}"
-                estimates[key] = exactly(slope / (b + 0.5), error / (b + 0.5))
-                if kurtosis > 1:
-                    own = b / (kurtosis - 1) + 0.5
-                    estimates[f"{key}/own"] = exactly(slope / own, error / own)
+            estimates |= over_exponents(kurtosis, batch, b, dict(zip(ratios[1:], found, strict=True)))
     return Measured(estimates, conventions="least squares on the line, E x² = 1, label noise of constant size, SME-1 watched continuously, float64")
 
 
@@ -210,10 +216,5 @@ def diagonal_net(*, seed: int, level: float, kurtoses: Sequence[float], eta: flo
             b = batch / (4 * eta)
             noise = Minibatch(OnTheLine(net), batch)
             found = slopes_of(partial(on_the_line, "SME1", noise, eta, 1.0, partial(net_of, least, 1.0)), ratios)
-            for ratio, (slope, error) in zip(ratios[1:], found, strict=True):
-                key = f"{kurtosis:g}/{batch:g}/{ratio:g}"
-                estimates[key] = exactly(slope / (b + 0.5), error / (b + 0.5))
-                if kurtosis > 1:
-                    own = b / (kurtosis - 1) + 0.5
-                    estimates[f"{key}/own"] = exactly(slope / own, error / own)
+            estimates |= over_exponents(kurtosis, batch, b, dict(zip(ratios[1:], found, strict=True)))
     return Measured(estimates, conventions="diagonal net with one feature, label noise of constant size, SME-1 watched continuously, float64")
