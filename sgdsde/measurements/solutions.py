@@ -28,8 +28,8 @@ POINTS = 41
 
 @dataclass(frozen=True)
 class Solutions:
-    """``top [P, S, shown]`` eigenvalues of H by solution; ``counts [P, S]``, outliers by the largest ratio; ``steps [P, S]`` taken; ``losses [P, 4, POINTS]`` on
-    the lines; ``heights [P, 4]``, barriers over ln c; ``apart [P, 4]``, distances of the ends. NaN where a loss was not reached.
+    """``top [P, S, shown]`` eigenvalues of H by solution; ``counts [P, S]``, outliers by the largest ratio; ``steps [P, S]`` taken; ``losses [P, 4, POINTS]``
+    on the lines; ``heights [P, 4]``, barriers over ln c; ``apart [P, 4]``, distances of the ends. NaN where a loss was not reached.
     """
 
     top: Float[np.ndarray, "paths solutions shown"]
@@ -60,9 +60,12 @@ def solutions(
     classes: int,
     seed: int,
 ) -> Solutions:
-    """Train from ``theta0`` by every optimiser to ``loss``, from the full-batch solution with the smallest batches to ``lower``, from ``others`` to ``loss``."""
+    """Train from ``theta0`` by every optimiser to ``loss``; from the full-batch solution with the smallest batches to ``lower``; from ``others`` to ``loss``.
 
-    def solved(start: Tensor, optimiser: Optimiser, batch: int, level: float) -> tuple[Tensor, Tensor]:
+    Optimisers from one start see one order of samples; the last two see others.
+    """
+
+    def solved(start: Tensor, optimiser: Optimiser, batch: int, level: float, seed: int = seed) -> tuple[Tensor, Tensor]:
         run = train(network, start, optimiser=optimiser, batch_size=batch, steps=most, seed=seed, stop=LossBelow(level=level, every=10))
         reached = (run.status == int(Status.EXITED)).to(run.final.device)
         return torch.where(reached[:, None], run.final, torch.nan), torch.where(reached.cpu(), run.ended.double(), torch.nan)
@@ -75,8 +78,8 @@ def solutions(
     after = torch.full_like(full, torch.nan)
     known = torch.isfinite(full).all(1)
     if bool(known.any()):
-        after[known] = solved(full[known], SGD(eta), small, lower)[0]
-    apart = solved(others, SGD(eta), small, loss)[0]
+        after[known] = solved(full[known], SGD(eta), small, lower, seed + 1)[0]
+    apart = solved(others, SGD(eta), small, loss, seed + 2)[0]
     pairs = ((full, after), (points[0], full), (points[0], sam), (points[0], apart))
     lines = [[_line(network, a[path], b[path], classes) for a, b in pairs] for path in range(len(theta0))]
     spectra = [[_top(network, theta[path], shown) for theta in points] for path in range(len(theta0))]

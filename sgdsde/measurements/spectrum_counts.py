@@ -32,7 +32,7 @@ _VECTORS, _STEPS = 8, 80
 
 @dataclass(frozen=True)
 class Spectrum:
-    """``numbers`` by name (``NUMBERS``); the ``top`` eigenvalues of G, descending; shares of positive and negative eigenvalues of H in the bins, ``[2, bins]``."""
+    """``numbers`` by name (``NUMBERS``); the ``top`` eigenvalues of G, descending; the ``density`` of H's positive and negative eigenvalues in the bins."""
 
     numbers: dict[str, float]
     top: Float[np.ndarray, " shown"]
