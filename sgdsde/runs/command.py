@@ -24,7 +24,7 @@ from sgdsde.runs.policy import Policy
 from sgdsde.runs.printed import printed
 from sgdsde.runs.signals import Stop, listening
 from sgdsde.runs.study import Study
-from sgdsde.runs.workers import Threads, Workers, WorkersLost
+from sgdsde.runs.workers import Threads, Workers, WorkersLost, unshared_bars
 from sgdsde.store import FolderBusy, StorageError
 from sgdsde.types import InputError, SgdsdeError, suggest
 
@@ -42,6 +42,7 @@ class Exit(IntEnum):
 
 def main_run(argv: Sequence[str]) -> int:
     """Carry out ``sgdsde run`` with these arguments; returns the exit status and prints what a person must know."""
+    unshared_bars()
     try:
         arguments = parse(argv)
         folder = folder_of_studies(arguments.path("experiments"))

@@ -18,6 +18,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
+from tqdm import tqdm
+
 from sgdsde.runs.threads import ONE_THREAD, environment
 from sgdsde.types import SgdsdeError
 
@@ -175,10 +177,20 @@ class Crew(SpawnContext):
 
 
 def prepare_worker() -> None:
-    """What a worker process does first: leave signals to the driver, and die with it."""
+    """What a worker process does first: leave signals to the driver, own nothing that outlives a kill, and die with the driver."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    unshared_bars()
     threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def unshared_bars() -> None:
+    """Progress bars of this process take turns among its threads only.
+
+    tqdm makes a named semaphore at the first bar, shown or not, to take turns with other processes as well. One in a process that is killed is never given
+    back: Python's resource tracker finds it when the driver ends, and says so in the midst of its last words.
+    """
+    tqdm.set_lock(threading.RLock())
 
 
 def cores() -> int:
