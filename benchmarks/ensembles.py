@@ -19,14 +19,14 @@ from pathlib import Path
 import torch
 import torchsde
 from clock import in_turn
-from floor_rates import ETA, element_wise
+from models import ETA, SUBSTEPS, element_wise
 from page import HERE, Page, peer, short
 from torch import Tensor
 
 import sgdsde as sg
 from sgdsde.rng import normals, stream
 
-DIM, SUBSTEPS = 10, 4
+DIM = 10
 #: (paths, steps): torchsde's Brownian tree costs more a step the more steps there are
 SIZES = ((100_000, 80), (10_000, 80), (10_000, 1000), (1_000, 1000))
 
@@ -114,7 +114,8 @@ def main() -> None:
         f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {repeats}; torchsde {torchsde.__version__}. One thread of linear algebra a worker.",
         "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller",
         "than the ensemble fill a second worker only where there are at least two). Gain: over `torchsde.sdeint` (method euler) as shipped,",
-        "with its own Brownian object; with one that draws a fresh increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted).",
+        "with its own Brownian object; with one that draws a fresh increment a step; over a plain torch loop over all paths at once; and over diffrax",
+        "(Euler, UnsafeBrownianPath, compiled; compilation not counted).",
         "Everything but the columns of two workers runs on one thread and counts its own CPU time.",
     )
     table = page.table(

@@ -16,7 +16,6 @@ import sgdsde as sg
 from sgdsde.rng import normals, stream
 from sgdsde.runs.identity import processor
 
-ETA = 0.1
 #: points of a block, and numbers of a fill
 _POINTS = {"cpu": 2**13, "cuda": 2**17}
 _FILL = {"cpu": 2**16, "cuda": 2**26}
@@ -60,7 +59,7 @@ class Floors:
 
     @lru_cache  # noqa: B019
     def eigh(self, dim: int) -> float:
-        """Seconds of an eigendecomposition of one symmetric matrix in a batch of a thousand."""
+        """Seconds of an eigendecomposition of one full symmetric matrix in a batch of a thousand."""
         A = torch.randn(1000, dim, dim, dtype=self.dtype, device=self.device)
         H = A + A.mT
         return median(lambda: torch.linalg.eigh(H), device=self.device) / 1000
@@ -71,15 +70,3 @@ class Floors:
         generator, theta = stream(0, "bench", device=self.device), torch.full((1, kernel.dim), 0.3, dtype=self.dtype, device=self.device)
         state = kernel.init(theta, generator)
         return median(lambda: kernel.advance(state, 0, generator), device=self.device) / getattr(kernel, "substeps", 1)
-
-
-def element_wise(dim: int) -> sg.sdes.SME1:
-    """SME-1 on a diagonal quadratic."""
-    return sg.sdes.SME1(sg.noises.Gaussian(sg.objectives.Quadratic(torch.linspace(0.5, 2, dim, dtype=torch.float64)), 1.0), ETA)
-
-
-def dense(dim: int) -> sg.sdes.SME1:
-    """SME-1 on a quadratic whose Hessian and covariance are full and do not commute; largest eigenvalues about 5, so the step is ETA/4."""
-    A = torch.randn(dim, dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / dim**0.5
-    eye = torch.eye(dim, dtype=torch.float64)
-    return sg.sdes.SME1(sg.noises.Gaussian(sg.objectives.Quadratic(A @ A.T + eye), A.T @ A + eye), ETA / 4)

@@ -11,21 +11,14 @@ from functools import partial
 
 import torch
 from clock import in_turn
-from floor_rates import ETA, Floors, dense, element_wise
+from floor_rates import Floors
+from models import ETA, SUBSTEPS, dense, element_wise, turned_well, well
 from page import Page, short
 
 import sgdsde as sg
 
 #: paths of the state-dependent rows, by model; those with eigenvectors are slower
 PATHS = {"SME1": 20_000, "SME2": 20_000, "HASME": 8_000, "HASMEProduct": 8_000}
-
-
-def state_dependent(model: str, dim: int) -> sg.Kernel:
-    """Heun on a double well, one coordinate or rotated noise: Σ is full, and commutes with H nowhere but in one dimension."""
-    covariance = 0.04 if dim == 1 else 0.02 * (torch.eye(dim, dtype=torch.float64) + torch.ones(dim, dim, dtype=torch.float64) / dim)
-    noise = sg.noises.Gaussian(sg.objectives.DoubleWell(dim=dim), covariance)
-    options = {"HASME": {"log": "clip", "psd": "project"}, "HASMEProduct": {"log": "clip"}}.get(model, {})
-    return sg.kernels.Heun(getattr(sg.sdes, model)(noise, ETA, **options), ETA / 4)
 
 
 def run(kernel: sg.Kernel, paths: int, dtype: torch.dtype, ticks: int) -> object:
@@ -35,24 +28,31 @@ def run(kernel: sg.Kernel, paths: int, dtype: torch.dtype, ticks: int) -> object
 
 def linear(floors: Floors, ticks: int, scale: int) -> Iterator[tuple[str, int, str, float, sg.Kernel]]:
     """(work, paths, the floor in words, floor seconds, kernel)."""
-    rate, steps = floors.normals(), 4 * ticks
+    rate, steps = floors.normals(), SUBSTEPS * ticks
     for paths in (1_000, 10_000, 100_000, 300_000):
-        yield "element-wise linear, d = 10", paths // scale, "normals", paths // scale * 10 * steps / rate, sg.kernels.EulerMaruyama(element_wise(10), ETA / 4)
+        yield (
+            "element-wise linear, d = 10",
+            paths // scale,
+            "normals",
+            paths // scale * 10 * steps / rate,
+            sg.kernels.EulerMaruyama(element_wise(10), ETA / SUBSTEPS),
+        )
     for dim in (1, 100, 1000):
         paths = 500_000 // dim // scale
-        yield f"element-wise linear, d = {dim}", paths, "normals", paths * dim * steps / rate, sg.kernels.EulerMaruyama(element_wise(dim), ETA / 4)
+        yield f"element-wise linear, d = {dim}", paths, "normals", paths * dim * steps / rate, sg.kernels.EulerMaruyama(element_wise(dim), ETA / SUBSTEPS)
     for dim in (10, 100, 500):
         sde, paths = dense(dim), 1_000_000 // dim // scale
         least = paths * steps * (dim / rate + 2 * 2 * dim**2 / floors.flops(dim))
-        yield f"dense linear, d = {dim}", paths, "normals + two products", least, sg.kernels.EulerMaruyama(sde, sde.eta / 4)
+        yield f"dense linear, d = {dim}", paths, "normals + two products", least, sg.kernels.EulerMaruyama(sde, sde.eta / SUBSTEPS)
 
 
 def nonlinear(floors: Floors, ticks: int, scale: int) -> Iterator[tuple[str, int, str, float, sg.Kernel]]:
     """The same for models whose every step evaluates the objective."""
-    for dim in (1, 2, 5, 10):
-        for model, paths in PATHS.items():
-            kernel, least = state_dependent(model, dim), paths // scale * dim * 4 * ticks / floors.normals()
-            yield f"double well, d = {dim}, {model}, Heun", paths // scale, "normals", least, kernel
+    for name, make, dims in (("double well", well, (1, 4)), ("turned double well", turned_well, (2, 5, 10))):
+        for dim in dims:
+            for model, paths in PATHS.items():
+                least = paths // scale * dim * SUBSTEPS * ticks / floors.normals()
+                yield f"{name}, d = {dim}, {model}, Heun", paths // scale, "normals", least, make(model, dim)
 
 
 def main() -> None:
@@ -62,8 +62,9 @@ def main() -> None:
     page.text(f"One thread of linear algebra; medians of {repeats}.")
     rates = page.table(["dtype", "threads", "normals/s", "flops/s, d = 500", "bytes/s in cache", "bytes/s in memory"])
     page.text(
-        "“Floor / time”: the least time that the random numbers (and products) of the work take, over the time it took. In the rows of linear",
-        "models the step is a precomputed affine map; in those of the double well (Σ full, so that it does not commute with H) every step evaluates gradient and Hessian twice.",
+        "“Floor / time”: the least time that the random numbers (and products) of the work take, over the time it took. In the rows of linear models the",
+        "step is a precomputed affine map. In those of the double well every step evaluates gradients and, but for SME-1, Hessians at two points; turned: the",
+        "Hessian is full and so is Σ, which does not commute with it.",
     )
     shares = page.table(["dtype", "threads", "work", "paths", "floor", "floor / time"])
     for dtype in (torch.float32, torch.float64):

@@ -6,7 +6,7 @@ The time of N paths in d dimensions over n steps has parts that the machine sets
     memory           5·N·d·n numbers read or written / (bytes a second in arrays of a block's size)      element-wise: x, ΔW, x⁺ three times
     products         2·2·N·d²·n / (flops a second of a block times a d × d matrix)                        dense: F x + G ΔW
     Python           blocks·n·(seconds of a step of one path)
-    eigenvectors     2·N·n·(seconds of a d × d eigendecomposition in a batch)                            HA-SME with Heun, d > 3
+    eigenvectors     N·n·(seconds of a d × d eigendecomposition in a batch)      HA-SME with Heun, d > 3, one H a step
 
 ``python benchmarks/scaling.py`` prints and stores ``benchmarks/scaling.md``; ``--device cuda``: ``benchmarks/scaling-cuda.md``. Every cell runs as many
 steps as fit its share of the time: what a step costs does not depend on how many there are, which the last table shows.
@@ -22,14 +22,13 @@ from pathlib import Path
 import torch
 from clock import seconds
 from ensembles import shipped
-from floor_rates import ETA, Floors, dense, element_wise
-from floors import state_dependent
+from floor_rates import Floors
+from models import ETA, SUBSTEPS, dense, element_wise, turned_well, well
 from page import Page, Table, fail, short
 
 import sgdsde as sg
 from sgdsde.loop import default_block_size
 
-SUBSTEPS = 4
 #: coordinate-steps of a cell, numbers of an ensemble, longest run: above that a cell is not run
 BUDGET, MOST_NUMBERS, MOST_STEPS = {"cpu": 4e7, "cuda": 2e10}, {"cpu": 1e8, "cuda": 2e9}, 4000
 QUICK = 200
@@ -98,7 +97,7 @@ def parts(cell: Cell, floors: Floors) -> dict[str, float]:
     if cell.model == "dense":
         found["products"] = 4 * coordinates * dim / floors.flops(dim)
     if "HASME" in cell.model and dim > 3:
-        found["eigenvectors"] = 2 * cell.paths * cell.steps * floors.eigh(dim)
+        found["eigenvectors"] = cell.paths * cell.steps * floors.eigh(dim)
     if not fused:
         found["Python"] = blocks * cell.steps * floors.step(kernel)
     return found
@@ -140,7 +139,8 @@ def cells(device: str, scale: int) -> Iterator[Cell]:
     for dim in (1, 2, 5, 10):
         for paths in (10**3, 10**5):
             if paths * dim <= most:
-                yield Cell("double well, HASME, Heun", state_dependent("HASME", dim), paths, steps(500 * paths * dim))
+                name, make = ("double well", well) if dim == 1 else ("turned double well", turned_well)
+                yield Cell(f"{name}, HASME, Heun", make("HASME", dim), paths, steps(500 * paths * dim))
 
 
 def lengths(page: Page, floors: Floors) -> None:
@@ -169,7 +169,8 @@ def measure(page: Page, device: str) -> float:
         f"matrix at d = 100; {floors.bytes(2**17):.2g} bytes/s in arrays of 2¹⁷ numbers, {floors.bytes(2**24):.2g} in arrays of 2²⁴.",
         "“Floor / time”: what random numbers (and, for dense models, products) take alone, over the time. The columns after it hold each part's share of",
         "the time; they were measured one by one, so they need not add up to 1. “Limited by”: the largest part, where it is above a third. Ensembles of more",
-        f"than {MOST_NUMBERS[device] / scale:.0e} numbers were not run. Memory: the peak over what was resident before; the last column holds the saved states alone.",
+        f"than {MOST_NUMBERS[device] / scale:.0e} numbers were not run. Memory: the peak over what was resident before; the last column holds the",
+        "saved states alone.",
     )
     table = page.table(COLUMNS)
     best = max(show(table, cell, floors) for cell in cells(device, scale))
