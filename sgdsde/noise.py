@@ -37,6 +37,10 @@ class Noise(ABC):
     def covariance(self, theta: Points) -> Matrices:
         """Σ(θ) = Cov ξ, ``[P, dim, dim]``."""
 
+    def variances(self, theta: Points) -> Points | None:
+        """The diagonal of Σ(θ), ``[P, dim]``, where Σ is known to be diagonal everywhere; None where it is not, or not known to be."""
+        return None
+
     def conventions(self) -> Conventions:
         """What this noise presupposes; kernels add η, dtype and device."""
         return Conventions(sampling=type(self).__name__, n=self.objective.n)

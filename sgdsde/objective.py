@@ -27,7 +27,8 @@ class Facts:
     (1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ of one sample's gradient; ``hvp(theta, v)`` → [P, dim], Hv without forming H; ``sample_grads(theta, batch)`` →
     [P, B, dim]; ``third(theta, u, v)`` → [P, dim], ∇³f[u, v]; ``third_trace(theta, S)`` → [P, dim], Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f for symmetric S
     ``[P, dim, dim]``; ``weighted_grad(theta, weights, batch)`` → [P, dim], ∇Σᵢwᵢℓᵢ (weights None: the mean); ``hvp_at(theta)`` → a function v ↦ Hv
-    of [P, dim] or [P, k, dim], for many products at one point. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
+    of [P, dim] or [P, k, dim], for many products at one point; ``hessian_diagonal(theta)`` → [P, dim]: H is diagonal everywhere, and this is its diagonal
+    (given beside ``hessian``; functions of H then need no eigenvectors). ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
     f(minimum) at the lowest pass that leads out of the deepest minimum.
     """
 
@@ -44,6 +45,7 @@ class Facts:
     third_trace: Callable[[Tensor, Tensor], Tensor] | None = None
     weighted_grad: Callable[[Tensor, Tensor | None, Tensor | None], Tensor] | None = None
     hvp_at: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = None
+    hessian_diagonal: Callable[[Tensor], Tensor] | None = None
 
 
 class Objective(ABC):

@@ -20,6 +20,7 @@ from sgdsde.objective import Objective, identity_rows, like
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
+from sgdsde.symmetric import eigenpairs
 from sgdsde.types import Conventions, InputError
 
 
@@ -42,6 +43,7 @@ class Gaussian(GaussianNoise):
         if self._function is None:
             self._matrix = _validated(covariance, objective.dim)
             self._root = _symmetric_root(self._matrix[None])[0]
+            self._diagonal = bool((self._matrix == torch.diag(self._matrix.diagonal())).all())
         self._source = getattr(covariance, "__self__", None)
 
     @classmethod
@@ -74,6 +76,11 @@ class Gaussian(GaussianNoise):
         if tuple(sigma.shape) != wanted:
             raise InputError(f"The covariance function returned shape {tuple(sigma.shape)}; wanted {wanted} for points {tuple(theta.shape)}.")
         return sigma
+
+    def variances(self, theta: Tensor) -> Tensor | None:
+        if self._function is not None or not self._diagonal:
+            return None
+        return like(self._matrix, theta).diagonal().expand(theta.shape[0], -1)
 
     def conventions(self) -> Conventions:
         from sgdsde.noise import Noise
@@ -109,14 +116,8 @@ def _validated(covariance: Any, dim: int) -> Tensor:
 
 def _symmetric_root(sigma: Tensor) -> Tensor:
     """Σ^½, ``[P, dim, dim]``; rounding-size negative eigenvalues count as zero, larger ones are refused."""
-    if sigma.shape[-1] == 1:
-        values, vectors = sigma[..., 0], None
-    else:
-        values, vectors = torch.linalg.eigh(torch.nan_to_num(sigma))
+    values, vectors = eigenpairs(torch.nan_to_num(sigma))
     allowed = -(torch.finfo(sigma.dtype).eps ** 0.75) * values.abs().amax(-1, keepdim=True)
     if bool((values < allowed).any()):
         raise InputError(f"The covariance function is indefinite (lowest eigenvalue {float(values.min()):.3g}); a covariance must be positive semi-definite.")
-    roots = values.clamp_min(0).sqrt()
-    if vectors is None:
-        return roots[..., None]
-    return (vectors * roots[:, None, :]) @ vectors.transpose(1, 2)
+    return (vectors * values.clamp_min(0).sqrt()[:, None, :]) @ vectors.transpose(1, 2)

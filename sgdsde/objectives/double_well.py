@@ -21,6 +21,7 @@ class DoubleWell(Objective):
         self.facts = Facts(
             grad=self._grad,
             hessian=self._hessian,
+            hessian_diagonal=self._diagonal,
             hvp=self._hvp,
             third=self._third,
             minima=((-1.0, *rest), (1.0, *rest)),

@@ -46,6 +46,7 @@ class PeriodicWell(Objective):
         self.facts = Facts(
             grad=self._grad,
             hessian=self._hessian,
+            hessian_diagonal=None if self.coupling else self._diagonal,
             hvp=self._hvp,
             third=self._third,
             minima=minima,
@@ -71,12 +72,16 @@ class PeriodicWell(Objective):
         g = self.curvature * theta - self.amplitude * theta.sin()
         return g - self.coupling * theta.sum(1, keepdim=True).sin() if self.coupling else g
 
+    def _diagonal(self, theta: Tensor) -> Tensor:
+        """The Hessian's diagonal without the coupling's share."""
+        return self.curvature - self.amplitude * theta.cos()
+
     def _hessian(self, theta: Tensor) -> Tensor:
-        matrix = torch.diag_embed(self.curvature - self.amplitude * theta.cos())
+        matrix = torch.diag_embed(self._diagonal(theta))
         return matrix - self.coupling * theta.sum(1).cos()[:, None, None] if self.coupling else matrix
 
     def _hvp(self, theta: Tensor, v: Tensor) -> Tensor:
-        product = (self.curvature - self.amplitude * theta.cos()) * v
+        product = self._diagonal(theta) * v
         return product - self.coupling * (theta.sum(1).cos() * v.sum(1))[:, None] if self.coupling else product
 
     def _third(self, theta: Tensor, u: Tensor, v: Tensor) -> Tensor:

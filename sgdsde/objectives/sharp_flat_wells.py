@@ -43,6 +43,7 @@ class SharpFlatWells(Objective):
         self.facts = Facts(
             grad=self._grad,
             hessian=self._hessian,
+            hessian_diagonal=self._diagonal,
             hvp=self._hvp,
             third=self._third,
             minima=((left, *rest), (right, *rest)),

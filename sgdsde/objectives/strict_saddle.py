@@ -59,6 +59,7 @@ class StrictSaddle(Objective):
         self.facts = Facts(
             grad=self._grad,
             hessian=self._hessian,
+            hessian_diagonal=self._diagonal,
             hvp=self._hvp,
             third=self._third,
             minima=minima,

@@ -39,6 +39,7 @@ class WeightDecay(Objective):
             third=known.third,
             third_trace=known.third_trace,
             constant_hessian=known.constant_hessian,
+            hessian_diagonal=self._hessian_diagonal if known.hessian_diagonal is not None else None,
             hvp=self._hvp if known.hvp is not None else None,
             weighted_grad=self._weighted_grad if known.weighted_grad is not None else None,
             hvp_at=self._hvp_at if known.hvp_at is not None else None,
@@ -57,6 +58,10 @@ class WeightDecay(Objective):
 
     def _hessian(self, theta: Tensor) -> Tensor:
         return calculus.hessian(self.objective, theta) + self.strength * identity_rows(theta)
+
+    def _hessian_diagonal(self, theta: Tensor) -> Tensor:
+        assert self.objective.facts.hessian_diagonal is not None
+        return self.objective.facts.hessian_diagonal(theta) + self.strength
 
     def _hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         return calculus.hvp(self.objective, theta, v) + self.strength * v

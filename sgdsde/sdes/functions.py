@@ -16,13 +16,17 @@ from torch import Tensor
 from sgdsde.calculus import hessian
 from sgdsde.objective import Objective
 from sgdsde.sdes.log_domain import CLIP_SHIFT, LogDomain, RealLogarithm
+from sgdsde.symmetric import eigenpairs
 from sgdsde.types import report_worst
 
 
 def log1p_ratio(w: Tensor) -> Tensor:
     """log(1+w)/w, 1 at w = 0; NaN below −1."""
-    safe = torch.where(w == 0, torch.ones_like(w), w)
-    return torch.where(w == 0, torch.ones_like(w), torch.log1p(safe) / safe)
+    zero = w == 0
+    if not bool(zero.any()):
+        return torch.log1p(w).div_(w)
+    safe = torch.where(zero, torch.ones_like(w), w)
+    return torch.where(zero, torch.ones_like(w), torch.log1p(safe) / safe)
 
 
 def ell(x: Tensor) -> Tensor:
@@ -64,43 +68,53 @@ def _pairs(x: Tensor, v: Tensor) -> Tensor:
 def _log_over(w: Tensor, log: Tensor) -> Tensor:
     """log/w where ``log`` is log|1+w|; near w = 0 through log1p(w), far from it through the given logarithm, which keeps its digits near u = 0."""
     near = w.abs() < 0.5
+    if bool(near.all()):
+        return log1p_ratio(w)
     return torch.where(near, log1p_ratio(torch.where(near, w, torch.zeros_like(w))), log / torch.where(near, torch.ones_like(w), w))
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """x = ηλ ``[P, dim]`` and eigenvectors U ``[P, dim, dim]`` of the Hessian (P = 1 where it is constant)."""
+    """x = ηλ ``[P, dim]`` and eigenvectors U ``[P, dim, dim]`` of the Hessian (P = 1 where it is constant); None for U = I, a Hessian known to be diagonal."""
 
     x: Tensor
-    vectors: Tensor
+    vectors: Tensor | None
 
     def apply(self, values: Tensor, v: Tensor) -> Tensor:
         """U diag(values) Uᵀ v for vectors ``[P, dim]``."""
-        if self.x.shape[1] == 1:
+        if self.vectors is None:
             return values * v
         if self.x.shape[0] == 1:
             return v @ ((self.vectors[0] * values[0]) @ self.vectors[0].T)
-        inner = (self.vectors.transpose(1, 2) @ v[:, :, None])[:, :, 0]
-        return (self.vectors @ (values * inner)[:, :, None])[:, :, 0]
+        return self.out(values * self.into(v))
+
+    def into(self, v: Tensor) -> Tensor:
+        """Uᵀv, ``[P, dim]``."""
+        return v if self.vectors is None else (v[:, None] @ self.vectors)[:, 0]
+
+    def out(self, v: Tensor) -> Tensor:
+        """Uv, ``[P, dim]``."""
+        return v if self.vectors is None else (self.vectors @ v[:, :, None])[:, :, 0]
 
     def rotate(self, S: Tensor) -> Tensor:
         """UᵀSU."""
-        return self.vectors.transpose(1, 2) @ S @ self.vectors
+        return S if self.vectors is None else self.vectors.transpose(1, 2) @ S @ self.vectors
 
     def rotate_back(self, S: Tensor) -> Tensor:
         """USUᵀ."""
-        return self.vectors @ S @ self.vectors.transpose(1, 2)
+        return S if self.vectors is None else self.vectors @ S @ self.vectors.transpose(1, 2)
 
 
 def spectrum_of(matrices: Tensor, eta: float) -> Spectrum:
     """The eigenvalues times η and eigenvectors of symmetric matrices; NaN where a matrix is not finite."""
-    if matrices.shape[-1] == 1:
-        return Spectrum(eta * matrices[:, :, 0], torch.ones_like(matrices))
-    broken = ~torch.isfinite(matrices).flatten(1).all(1)
-    values, vectors = torch.linalg.eigh(torch.nan_to_num(matrices, nan=0.0, posinf=0.0, neginf=0.0))
-    if bool(broken.any()):
-        values = torch.where(broken[:, None], torch.nan, values)
+    values, vectors = eigenpairs(matrices)
     return Spectrum(eta * values, vectors)
+
+
+def aligned_spectrum(diagonal: Tensor, eta: float) -> Spectrum:
+    """The spectrum of diagonal matrices ``[P, dim]``; NaN where one is not finite."""
+    x = eta * diagonal
+    return Spectrum(x if bool(torch.isfinite(x.sum())) else torch.where(torch.isfinite(x).all(1, keepdim=True), x, torch.nan), None)
 
 
 class HessianSpectrum:
@@ -119,7 +133,7 @@ class HessianSpectrum:
         self._constant: dict[tuple[torch.dtype, torch.device], Spectrum] = {}
         if objective.facts.constant_hessian:
             origin = torch.zeros(1, objective.dim, dtype=torch.float64)
-            spectrum = spectrum_of(hessian(objective, origin), eta)
+            spectrum = self._raw(origin)
             self._domain.refuse(spectrum.x)
             guarded = self._domain.guard(spectrum.x)
             self._shift = float((guarded - spectrum.x).abs().max())
@@ -133,7 +147,15 @@ class HessianSpectrum:
             key = (theta.dtype, theta.device)
             if key not in self._constant:
                 reference = self._constant[torch.float64, torch.device("cpu")]
-                self._constant[key] = Spectrum(reference.x.to(theta), reference.vectors.to(theta))
+                self._constant[key] = Spectrum(reference.x.to(theta), None if reference.vectors is None else reference.vectors.to(theta))
             return self._constant[key]
-        spectrum = spectrum_of(hessian(self._objective, theta), self._eta)
+        spectrum = self._raw(theta)
         return Spectrum(self._domain.guard(spectrum.x), spectrum.vectors)
+
+    def _raw(self, theta: Tensor) -> Spectrum:
+        """Without eigenvectors where the Hessian is a number, or diagonal by the objective's own word."""
+        diagonal = self._objective.facts.hessian_diagonal
+        if diagonal is not None:
+            return aligned_spectrum(diagonal(theta), self._eta)
+        matrices = hessian(self._objective, theta)
+        return aligned_spectrum(matrices[:, :, 0], self._eta) if matrices.shape[1] == 1 else spectrum_of(matrices, self._eta)

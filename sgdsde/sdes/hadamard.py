@@ -16,7 +16,7 @@ from sgdsde.noise import Noise
 from sgdsde.sde import ModifiedEquation
 from sgdsde.sdes.functions import HessianSpectrum, Spectrum
 from sgdsde.sdes.log_domain import LogDomain
-from sgdsde.sdes.positivity import check_policy, defect, indefinite_message, root_of
+from sgdsde.sdes.positivity import check_policy, defect, indefinite_message, root_of, root_times
 from sgdsde.types import DomainError, report_worst
 
 
@@ -88,14 +88,24 @@ class HadamardEquation(ModifiedEquation):
         return self.completed(spectrum.apply(self.flow(spectrum.x), g), x, g)
 
     def _formula(self, x: Tensor, spectrum: Spectrum) -> Tensor:
-        rotated = spectrum.rotate(self.noise.covariance(self.noise_point(x))) * self.pair(spectrum.x)
-        Q = spectrum.rotate_back(rotated) * self.eta
+        Q = spectrum.rotate_back(self._rotated(self.noise_point(x), spectrum))
         return (Q + Q.transpose(1, 2)) / 2
+
+    def _own(self, x: Tensor) -> Tensor:
+        """The diagonal of :meth:`pair`, ``[P, dim]``; never negative."""
+        return self.pair(x.reshape(-1, 1)).reshape(x.shape)
+
+    def _rotated(self, point: Tensor, spectrum: Spectrum) -> Tensor:
+        """UᵀQU."""
+        return spectrum.rotate(self.noise.covariance(point)) * (self.eta * self.pair(spectrum.x))
 
     def _diffuse(self, x: Tensor, spectrum: Spectrum, dw: Tensor) -> Tensor:
         if not self.constant:
-            root = root_of(self._formula(x, spectrum), self.psd)
-            return (root @ dw[:, :, None])[:, :, 0]
+            point = self.noise_point(x)
+            variances = self.noise.variances(point) if spectrum.vectors is None else None
+            if variances is not None:  # Q is diagonal, and positive
+                return (self._own(spectrum.x) * variances).mul_(self.eta).sqrt_().mul_(dw)
+            return spectrum.out(root_times(self._rotated(point, spectrum), spectrum.into(dw), self.psd))  # the root of UᵀQU, between Uᵀ and U
         key = (x.dtype, x.device)
         if key not in self._constant_root:
             point = torch.zeros(1, self.dim, dtype=torch.float64)

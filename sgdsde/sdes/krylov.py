@@ -21,6 +21,7 @@ from sgdsde.rng import stream
 from sgdsde.sdes.functions import ell, phi_square, spectrum_of
 from sgdsde.sdes.log_domain import LogDomain
 from sgdsde.sdes.matrix_functions import HessianFunctions, MatrixFunctions, congruence_by_rows
+from sgdsde.symmetric import eigenpairs
 from sgdsde.types import InputError
 
 #: Lanczos steps from a random vector that look for ηλ ≥ 1 where the Hessian is constant
@@ -75,10 +76,10 @@ class _KrylovFunctions(HessianFunctions):
             return product(v.reshape(k, -1, v.shape[1]).transpose(0, 1)).transpose(0, 1).reshape(v.shape)
 
         run = lanczos(all_at_once, torch.cat(list(vectors)), self._steps)
-        spectrum = spectrum_of(run.tridiagonal, self._eta)  # Ritz values [k*paths, steps]
-        ritz = self._domain.guard(torch.cat(spectrum.x.chunk(k), 1)).chunk(k, 1)  # one row a path, as the counters want it
+        found, vectors_of = eigenpairs(run.tridiagonal)  # Ritz values [k*paths, steps]
+        ritz = self._domain.guard(torch.cat((self._eta * found).chunk(k), 1)).chunk(k, 1)  # one row a path, as the counters want it
         values = torch.cat([function(x) for function, x in zip(functions, ritz, strict=True)])
-        weights = (spectrum.vectors @ (values * spectrum.vectors[:, 0])[:, :, None])[:, :, 0]  # h(ηT)e₁
+        weights = (vectors_of @ (values * vectors_of[:, 0])[:, :, None])[:, :, 0]  # h(ηT)e₁
         return list(((run.norm[:, None] * weights)[:, None, :] @ run.basis)[:, 0].chunk(k))
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.sdes.functions import even_phi_pair, phi_pair
+from sgdsde.symmetric import eigenpairs
 from sgdsde.types import DomainError, InputError, report_count, report_flags, report_worst, suggest
 
 POLICIES = ("stop", "raise", "project")
@@ -40,14 +41,21 @@ def root_of(Q: Float[Tensor, "paths dim dim"], policy: str) -> Float[Tensor, "pa
 
     ``stop``: NaN, and the path reported, where Q is indefinite; ``raise``: DomainError; ``project``: negative eigenvalues ← 0, counted.
     """
-    if Q.shape[-1] == 1:
-        values, vectors = Q[:, :, 0], torch.ones_like(Q)
-    else:
-        broken = ~torch.isfinite(Q).flatten(1).all(1)
-        values, vectors = torch.linalg.eigh(torch.nan_to_num(Q, nan=0.0, posinf=0.0, neginf=0.0))
-        if bool(broken.any()):
-            values = torch.where(broken[:, None], torch.nan, values)
-    indefinite = values[:, 0] < _tolerance(values)
+    roots, vectors = _root_pairs(Q, policy)
+    return (vectors * roots[:, None, :]) @ vectors.transpose(1, 2)
+
+
+def root_times(Q: Float[Tensor, "paths dim dim"], v: Float[Tensor, "paths dim"], policy: str) -> Float[Tensor, "paths dim"]:
+    """The root of :func:`root_of` times a vector, without forming it."""
+    roots, vectors = _root_pairs(Q, policy)
+    inner = (v[:, None] @ vectors)[:, 0].mul_(roots)
+    return (vectors @ inner[:, :, None])[:, :, 0]
+
+
+def _root_pairs(Q: Tensor, policy: str) -> tuple[Tensor, Tensor]:
+    """Eigenvalues ``[P, dim]`` and eigenvectors of the root."""
+    values, vectors = eigenpairs(Q)
+    indefinite = values.amin(1) < _tolerance(values)
     roots = values.clamp_min(0).sqrt()
     if bool(indefinite.any()):
         report_count("psd indefinite", int(indefinite.sum()))
@@ -59,7 +67,7 @@ def root_of(Q: Float[Tensor, "paths dim dim"], policy: str) -> Float[Tensor, "pa
         if policy == "stop":
             report_flags(indefinite)
             roots = torch.where(indefinite[:, None], torch.nan, roots)
-    return (vectors * roots[:, None, :]) @ vectors.transpose(1, 2)
+    return roots, vectors
 
 
 def pairwise_correlation_bound(x1: Tensor | float, x2: Tensor | float) -> Tensor:
