@@ -6,7 +6,7 @@ The time of N paths in d dimensions over n steps has parts that the machine sets
     memory           5·N·d·n numbers read or written / (bytes a second in arrays of a block's size)      element-wise: x, ΔW, x⁺ three times
     products         2·2·N·d²·n / (flops a second of a block times a d × d matrix)                        dense: F x + G ΔW
     Python           blocks·n·(seconds of a step of one path)
-    eigenvectors     N·n·(seconds of a d × d eigendecomposition in a batch)      HA-SME with Heun, d > 3, one H a step
+    eigenvectors     3·N·n·(seconds of a d × d eigendecomposition in a batch)    HA-SME with Heun, d > 3: H at two points, Q at one
 
 ``python benchmarks/scaling.py`` prints and stores ``benchmarks/scaling.md``; ``--device cuda``: ``benchmarks/scaling-cuda.md``. Every cell runs as many
 steps as fit its share of the time: what a step costs does not depend on how many there are, which the last table shows.
@@ -97,7 +97,7 @@ def parts(cell: Cell, floors: Floors) -> dict[str, float]:
     if cell.model == "dense":
         found["products"] = 4 * coordinates * dim / floors.flops(dim)
     if "HASME" in cell.model and dim > 3:
-        found["eigenvectors"] = cell.paths * cell.steps * floors.eigh(dim)
+        found["eigenvectors"] = 3 * cell.paths * cell.steps * floors.eigh(dim)
     if not fused:
         found["Python"] = blocks * cell.steps * floors.step(kernel)
     return found
