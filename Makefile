@@ -16,13 +16,13 @@ WIDTH ?= neurips
 # one thread of linear algebra a worker: blocks and test workers are the parallelism
 export OMP_NUM_THREADS = 1
 
-.PHONY: help install triton verify test check lint bench figures gallery docs clean
+.PHONY: help install triton verify test check lint bench peers figures gallery docs clean
 
 help:
 	@echo "make verify   measure the claims and write report/report.html (PROFILE=quick|full)"
 	@echo "make test     the tests (below 10 minutes on 2 cores)"
 	@echo "make check    all tests, the slow ones too, linter, type checker, documentation"
-	@echo "make bench    the benchmark tables in benchmarks/"
+	@echo "make bench    the benchmark tables in benchmarks/ (BENCH=--quick); make peers first, for other packages beside ours"
 	@echo "make figures  the figures of the paper, in figures/ (WIDTH=neurips|icml|jmlr)"
 	@echo "make docs     the documentation, in docs/_build/html (a warning is an error)"
 
@@ -53,7 +53,11 @@ lint: install
 	$(BIN)/python -m mypy
 
 bench: install
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks $(BENCH)
+
+# environments of their own for what the benchmarks are held against; without them the tables say absent
+peers:
+	PYTHON=$(PYTHON) benchmarks/peers/make.sh
 
 figures: install
 	$(BIN)/python -m sgdsde figures --width $(WIDTH) --out figures

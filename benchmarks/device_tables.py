@@ -59,8 +59,8 @@ def fused(page: Page, sizes: Sizes) -> None:
     page.text("## Element-wise models: the fused step")
     page.text(
         f"{sizes.steps} Euler–Maruyama steps of SME-1 on a diagonal quadratic. Launch: `linear_steps` alone; simulate: `CounterStreams`, all paths in one",
-        "block, and in blocks of the default size; unfused: block streams, one block. Normals: the rate of filling memory with normals (torch). Twin: the largest",
-        "distance from the same numbers on the CPU after 8 steps of 1,000 paths. In Triton's interpreter (a dry run) rates mean nothing.",
+        "block, and in blocks of the default size; unfused: block streams, one block. Normals: the rate of filling memory with normals (torch). Twin: the",
+        "largest distance from the same numbers on the CPU after 8 steps of 1,000 paths. In Triton's interpreter (a dry run) rates mean nothing.",
     )
     table = page.table(["device", "dtype", "threads", "paths", "d", "launch", "simulate", "default blocks", "unfused", "normals/s", "launch / normals", "twin"])
     there = find_spec("triton") is not None and (sizes.device != "cpu" or os.environ.get("TRITON_INTERPRET") == "1")
