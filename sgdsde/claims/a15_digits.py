@@ -11,7 +11,7 @@ from sgdsde.measurements.random_quadratics import draws
 from sgdsde.zone import LessThan, Within
 
 ETAS, HORIZON, BATCH = (0.8, 1.6, 3.2), 12.8, 4
-SIZE = {"quick": {"samples": 400, "paths": 1200, "substeps": 4}, "full": {"samples": 1797, "paths": 3000, "substeps": 6}}
+SIZE = {"quick": {"samples": 200, "paths": 1600, "substeps": 4}, "full": {"samples": 200, "paths": 10_000, "substeps": 4}}
 CLOSER, ALL = LessThan(1.0), Within(1, 1)
 
 

@@ -2,7 +2,9 @@
 
 A model's error in an observable φ is max over saved iterates of |E φ(X_kη) − E φ(θ_k)|, as in the definition of weak approximation. It is measured twice:
 against the Gaussian surrogate of SGD on shared Brownian increments (the SDE's own error), and against true minibatch SGD (with what no Gaussian model
-can mend). Integrator: Heun at n steps a tick, plus 2·(2n steps − n steps) from further coupled paths, which removes its leading error.
+can mend: independent ensembles with control variates from the linear world at the start). All models meet the same increments, so their errors are known
+together and ratios have Fieller's interval. Integrator: Heun at n steps a tick, plus 2·(2n steps − n steps) from further coupled paths, which removes its
+leading error.
 """
 
 from __future__ import annotations
@@ -12,20 +14,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sgdsde import sdes
 from sgdsde.compare import Loss, SquaredDistance
 from sgdsde.comparison import Ensemble
+from sgdsde.control_variate import adjusted
 from sgdsde.data import digits
+from sgdsde.error_ratio import Errors
 from sgdsde.kernel import DrivenKernel
 from sgdsde.kernels import SGD, Coupled, Heun
+from sgdsde.local_control import LocalControl
 from sgdsde.measurement import Measured, exactly
 from sgdsde.noises import Minibatch, gaussian_surrogate
 from sgdsde.objectives import LogisticRegression
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.simulate import simulate
-from sgdsde.stats import quantile_z
 from sgdsde.types import Estimate
 
 MODELS = ("SME1", "SME2", "SPF", "HASME")
@@ -33,8 +38,10 @@ NAMES = {"SME1": "SME-1", "SME2": "SME-2", "SPF": "SPF", "HASME": "HA-SME"}
 OBSERVABLES = {"loss": "E loss", "squared distance": "E‖θ − θ₀‖²", "tr Cov": "tr Cov θ"}
 REFERENCES = ("surrogate", "minibatch")
 COMPONENTS, SAVES = 5, 4
+#: paths of a block, the same for a run and its shadow in the linear world
+BLOCK = 512
 #: paths of SGD and its surrogate behind the noise law, for each path of a model
-LAW_PATHS = 16
+LAW_PATHS = 8
 #: the step-halving correction, whose variance is small, takes this fraction of the paths
 CORRECTION = 3
 
@@ -52,40 +59,41 @@ def digits_comparison(*, seed: int, level: float, settings: Mapping[str, Mapping
     for offset, (name, setting) in enumerate(settings.items()):
         noise = Minibatch(objective, setting["batch"])
         run = _Setting(noise, setting["eta"], setting["steps"], np.asarray(setting["start"], dtype=float), substeps, seed % 10**9 + 100 * offset)
-        own = {model: run.errors(model, paths) for model in MODELS}
+        own = run.errors(paths)
         law = run.noise_law(LAW_PATHS * paths)
         for observable in OBSERVABLES:
-            errors = {"surrogate": {model: own[model].against_surrogate[observable] for model in MODELS}}
-            errors["minibatch"] = {model: _minus(error, law[observable]) for model, error in errors["surrogate"].items()}
-            for reference, by_model in errors.items():
-                worst = {model: _worst(*error, level=level, n=paths) for model, error in by_model.items()}
+            against = {"surrogate": own.errors[observable], "minibatch": _minus(own.errors[observable], law[observable])}
+            for reference, errors in against.items():
                 for model, rival in (*(("HASME", rival) for rival in MODELS[:-1]), ("SME1", "SPF")):
-                    estimates[f"{name}/{reference}/{observable}/{model}:{rival}"] = _over(worst[model], worst[rival])
-        estimates[f"{name}/ok"] = exactly(float(np.mean([result.ok for result in own.values()])), 0.0)
+                    estimates[f"{name}/{reference}/{observable}/{model}:{rival}"] = worst_ratio(errors, model, rival, level=level)
+        estimates[f"{name}/ok"] = exactly(own.ok, 0.0)
         if (setting["batch"], setting["start"]) == first:  # others do not belong on one line
-            relative.append((setting["eta"], {o: {m: own[m].relative(o, level=level, n=paths) for m in MODELS} for o in OBSERVABLES}))
-        moved = max(float(np.abs(own[m].correction[o]).max() / np.abs(own[m].against_surrogate[o][0]).max()) for o in OBSERVABLES for m in MODELS[:-1])
+            relative.append((setting["eta"], {o: {m: own.relative(o, m, level=level) for m in MODELS} for o in OBSERVABLES}))
+        moved = max(own.moved(observable) for observable in OBSERVABLES)
         notes.append(f"{name}: the step-halving correction is at most {100 * moved:.2g} % of a rival's worst error")
     return Measured(estimates, panels=_panels(relative), notes=tuple(notes), conventions=str(SGD(noise, setting["eta"]).conventions()))
 
 
-#: a value and its standard error at each save
-Curve = tuple[np.ndarray, np.ndarray]
-
-
 @dataclass(frozen=True)
-class _Errors:
-    """One model's errors against the surrogate, corrected for the integrator; the correction; the surrogate's values at the horizon; surviving paths."""
+class _Own:
+    """The models' errors against the surrogate, by observable, one a model and save, model by model; the correction in them; the surrogate's values at the
+    horizon; surviving share.
+    """
 
-    against_surrogate: dict[str, Curve]
+    errors: dict[str, Errors]
     correction: dict[str, np.ndarray]
     base: dict[str, float]
     ok: float
 
-    def relative(self, observable: str, *, level: float, n: int) -> Estimate:
+    def relative(self, observable: str, model: str, *, level: float) -> Estimate:
         """The error at the horizon in percent of the surrogate's value."""
-        value, stderr = self.against_surrogate[observable]
-        return Estimate.normal(100 * value[-1] / self.base[observable], 100 * stderr[-1] / self.base[observable], n, quantile_z(level))
+        last = MODELS.index(model) * SAVES + SAVES - 1
+        return self.errors[observable].estimate(last, scale=100 / self.base[observable], level=level)
+
+    def moved(self, observable: str) -> float:
+        """The correction over the worst error, the largest over the rivals."""
+        parts = zip(self.correction[observable].reshape(-1, SAVES)[:-1], self.errors[observable].value.reshape(-1, SAVES)[:-1], strict=True)
+        return max(float(np.abs(change).max() / np.abs(error).max()) for change, error in parts)
 
 
 @dataclass(frozen=True)
@@ -99,35 +107,48 @@ class _Setting:
     substeps: int
     seed: int
 
-    def errors(self, model: str, paths: int) -> _Errors:
+    def errors(self, paths: int) -> _Own:
         """Model minus surrogate on shared increments, plus twice what halving the integrator's step changes (on shared increments too)."""
         surrogate = gaussian_surrogate(self.noise)
-        sde = getattr(sdes, model)(surrogate, self.eta)
-        coarse, fine = Heun(sde, self.eta / self.substeps), Heun(sde, self.eta / (2 * self.substeps))
-        first, second, ok = self._pair(SGD(surrogate, self.eta), coarse, paths, purpose=1)
-        rough, better, _ = self._pair(coarse, fine, paths // CORRECTION, purpose=2)
-        against, correction = {}, {}
+        own: dict[str, list[np.ndarray]] = {name: [] for name in OBSERVABLES}
+        change: dict[str, list[np.ndarray]] = {name: [] for name in OBSERVABLES}
+        shares, base = [], {}
+        for model in MODELS:
+            sde = getattr(sdes, model)(surrogate, self.eta)
+            coarse, fine = Heun(sde, self.eta / self.substeps), Heun(sde, self.eta / (2 * self.substeps))
+            twin, found, ok = self._pair(SGD(surrogate, self.eta), coarse, paths, purpose=1)
+            rough, better, _ = self._pair(coarse, fine, paths // CORRECTION, purpose=2)
+            shares.append(ok)
+            for name in OBSERVABLES:
+                own[name].append(found[name] - twin[name])
+                change[name].append(2 * (better[name] - rough[name]))
+                base[name] = float(twin[name][:, -1].mean())
+        errors, correction = {}, {}
         for name in OBSERVABLES:
-            value, stderr = _difference(second[name], first[name])
-            change, spread = _difference(better[name], rough[name])
-            against[name], correction[name] = (value + 2 * change, np.hypot(stderr, 2 * spread)), 2 * change
-        return _Errors(against, correction, {name: float(table[:, -1].mean()) for name, table in first.items()}, ok)
+            raw, moved = Errors.of(np.hstack(own[name])), Errors.of(np.hstack(change[name]))  # [models * saves]
+            errors[name] = Errors(raw.value + moved.value, raw.covariance + moved.covariance, raw.n, raw.slack)
+            correction[name] = moved.value
+        return _Own(errors, correction, base, float(np.mean(shares)))
 
-    def noise_law(self, paths: int) -> dict[str, Curve]:
-        """Minibatch SGD minus its Gaussian surrogate, by observable."""
-        tables = []
-        for purpose, process in ((3, self.noise), (4, gaussian_surrogate(self.noise))):
-            run = simulate(SGD(process, self.eta), self.start, **self._clock(), paths=paths, seed=10 * self.seed + purpose, progress=False)
-            tables.append(self._table(run.states))
+    def noise_law(self, paths: int) -> dict[str, Errors]:
+        """Minibatch SGD minus its Gaussian surrogate, by observable, one a save."""
+        control = LocalControl(self.noise, self.eta, torch.from_numpy(self.start))
+        ticks = [self.steps * (i + 1) // SAVES for i in range(SAVES)]
+        parts = []
+        for purpose, process, shadow in ((3, self.noise, control.sgd()), (4, gaussian_surrogate(self.noise), control.surrogate(None))):
+            options = {**self._clock(), "paths": paths, "seed": 10 * self.seed + purpose, "block_size": BLOCK, "progress": False}
+            table = self._table(simulate(SGD(process, self.eta), self.start, **options).states)
+            controls, expected = control.features(simulate(shadow, self.start, **options).states, ticks)
+            parts.append({name: np.stack([adjusted(values[:, t], controls[t], expected[t]) for t in range(SAVES)], 1) for name, values in table.items()})
         law = {}
         for name in OBSERVABLES:
-            a, b = tables[0][name], tables[1][name]
-            law[name] = (a.mean(0) - b.mean(0), np.hypot(a.std(0, ddof=1), b.std(0, ddof=1)) / paths**0.5)
+            a, b = (Errors.of(part[name]) for part in parts)
+            law[name] = Errors(a.value - b.value, a.covariance + b.covariance, paths, a.slack)
         return law
 
     def _pair(self, a: DrivenKernel, b: DrivenKernel, paths: int, *, purpose: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
         pair = Coupled(a, b)
-        run = simulate(pair, self.start, **self._clock(), paths=paths, seed=10 * self.seed + purpose, progress=False)
+        run = simulate(pair, self.start, **self._clock(), paths=paths, seed=10 * self.seed + purpose, block_size=BLOCK, progress=False)
         first, second = pair.split(run.states)
         return self._table(first), self._table(second), run.counts().get("ok", 0) / paths
 
@@ -142,25 +163,27 @@ class _Setting:
         return {**ensemble.values, "tr Cov": ensemble.spreads()}
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> Curve:
-    return (a - b).mean(0), (a - b).std(0, ddof=1) / len(a) ** 0.5
+def _minus(errors: Errors, law: Errors) -> Errors:
+    """Against another reference: a quantity a save taken off all models."""
+    models = len(errors.value) // len(law.value)
+    covariance = errors.covariance + np.kron(np.ones((models, models)), law.covariance)
+    return Errors(errors.value - np.tile(law.value, models), covariance, errors.n, errors.slack)
 
 
-def _minus(a: Curve, b: Curve) -> Curve:
-    return a[0] - b[0], np.hypot(a[1], b[1])
+def worst_ratio(errors: Errors, model: str, rival: str, *, level: float) -> Estimate:
+    """max|error| over the saves of the model over that of the rival, from ``errors`` as in ``_Own``.
 
-
-def _worst(value: np.ndarray, stderr: np.ndarray, *, level: float, n: int) -> Estimate:
-    """max over the saves of |error|, with an interval that holds for all saves at once (Bonferroni)."""
-    half = quantile_z(1 - (1 - level) / len(value)) * stderr
-    size = np.abs(value)
-    return Estimate(float(size.max()), float(stderr[size.argmax()]), n, float(np.maximum(size - half, 0).max()), float((size + half).max()))
-
-
-def _over(a: Estimate, b: Estimate) -> Estimate:
-    """a/b; conservative, because it takes both intervals at once."""
-    ratio = a.value / b.value
-    return Estimate(ratio, ratio * float(np.hypot(a.stderr / a.value, b.stderr / b.value)), a.n, a.low / b.high, a.high / b.low if b.low > 0 else float("inf"))
+    With t and s the saves where the two look largest, it is at most max over t' of |a(t')/b(s)| and at least min over s' of |a(t)/b(s')|, whatever the true
+    places of the maxima; the intervals (Fieller's) hold for all pairs of saves at once.
+    """
+    first, second = MODELS.index(model) * SAVES, MODELS.index(rival) * SAVES
+    sizes = np.abs(errors.value)
+    top, bottom = first + int(sizes[first : first + SAVES].argmax()), second + int(sizes[second : second + SAVES].argmax())
+    each = 1 - (1 - level) / SAVES**2
+    found = errors.ratio(top, bottom, level=each)
+    high = max(errors.ratio(i, bottom, level=each).high for i in range(first, first + SAVES))
+    low = min(errors.ratio(top, j, level=each).low for j in range(second, second + SAVES))
+    return Estimate(found.value, found.stderr, errors.n, low, high)
 
 
 def _panels(drawn: list[tuple[float, dict[str, dict[str, Estimate]]]]) -> tuple[Panel, ...]:
