@@ -80,6 +80,11 @@ def atlas(
     Raises:
         InputError: η ≤ 0, θ of a wrong shape or not finite, more than one point, dim > 64, a horizon that is no multiple of η, an unknown model (with a
             suggestion), no test functions or one of a wrong shape, a share outside (0, 1].
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> sg.atlas(noise, 0.5, [1.0], models=["SME1", "HASME"]).recommended
+        'HASME'
     """
     eta, share = positive(eta, "eta"), positive(share, "share")
     if share > 1:

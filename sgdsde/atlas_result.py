@@ -77,6 +77,12 @@ class Atlas:
         share: the share of a model's error that the integrator may add.
         recommended: the name of the model to use, None where none can be recommended.
         recommendation: sentences.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> found = sg.atlas(noise, 0.5, [1.0], models=["SME1", "HASME"])
+        >>> found.eta_lambda, found.charts["HASME"].worst < 1e-9
+        (0.5, True)
     """
 
     eta: float

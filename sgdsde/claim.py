@@ -131,6 +131,11 @@ class Claim(ABC):
         not_shown: what a supported verdict does not show.
         size_name: the axis along which the rows grow (at least three sizes).
         scales: for each profile the claim belongs to, the scale at which it runs there.
+
+    Example:
+        >>> claims = {claim.id: claim for claim in sg.claims.catalogue()}
+        >>> isinstance(claims["A5"], sg.Claim), claims["A5"].title
+        (True, 'Stationary variance on quadratics: SME-1, SME-2 and SPF fall short, HA-SME does not')
     """
 
     id: str

@@ -95,6 +95,12 @@ class Comparison:
 
     ``noise_law`` is SGD − surrogate (None where the noise is Gaussian): the part of a model's error that no Gaussian SDE can mend.
     ``floor`` holds the distances between two halves of the SGD ensemble.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> found = sg.compare(noise, eta=0.5, models=["SME1"], theta0=[4.0], horizon=1.0, paths=200, seed=1)
+        >>> print(found.table().splitlines()[0])
+        SGD against SDE models at t = 1 (2 steps)
     """
 
     eta: float

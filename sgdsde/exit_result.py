@@ -28,6 +28,14 @@ class ExitTimes:
         status: EXITED, CENSORED, DIVERGED or OUT_OF_DOMAIN, ``[P]``.
         horizon: until when paths were watched: what was asked for, rounded up to a tick, or where ``precision`` stopped the run.
         monitor: how they were watched; a number without its monitor means little.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> exits = sg.exit_times(sg.kernels.SGD(noise, 1.0), [0.0], region=sg.regions.Interval(-1.0, 1.0), horizon=2.0, paths=500, seed=1)
+        >>> bool(exits.censored.any()), exits.horizon
+        (True, 2.0)
+        >>> bool(exits.rate().low < 1 - math.erf(1 / math.sqrt(2)) < exits.rate().high)
+        True
     """
 
     times: Float[Tensor, " paths"]

@@ -43,7 +43,17 @@ class Forecast:
 
 
 def expected_exit(kernel: Kernel, theta0: Any, region: Any, *, monitor: str | Monitor = "iterates") -> Forecast | None:
-    """The mean exit that an oracle expects of SGD or of an integrator's SDE (its time step taken as small), or None where none covers the problem."""
+    """The mean exit that an oracle expects of SGD or of an integrator's SDE (its time step taken as small), or None where none covers the problem.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> region = sg.regions.Interval(-1.0, 1.0)
+        >>> told = sg.expected_exit(sg.kernels.SGD(noise, 0.5), [0.0], region)
+        >>> told.law.mean == sg.oracles.sgd_mean_exit(noise, 0.5, [0.0], region).mean
+        True
+        >>> print(told)
+        The oracle's mean exit is t = 7.405.
+    """
     region, watched = as_region(region), as_monitor(monitor)
     start = torch.as_tensor(theta0, dtype=torch.float64).reshape(-1)
     try:

@@ -28,7 +28,13 @@ class State(NamedTuple):
 
 
 class Kernel(ABC):
-    """A transition law. ``dim`` is the width of θ, ``tick`` the SDE time that one ``advance`` covers."""
+    """A transition law. ``dim`` is the width of θ, ``tick`` the SDE time that one ``advance`` covers.
+
+    Example:
+        >>> sgd = sg.kernels.SGD(sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0), 0.1)
+        >>> isinstance(sgd, sg.Kernel), sgd.dim, sgd.tick
+        (True, 1, 0.1)
+    """
 
     dim: int
     tick: float

@@ -24,6 +24,12 @@ class QuasiStationary:
 
     Raises:
         InputError: the start lies outside the region, or the kernel's states are no start points of it.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> start = sg.QuasiStationary(sg.kernels.SGD(noise, 0.1), [0.0], sg.regions.Interval(-1.0, 1.0), burn_in=2.0)
+        >>> bool(start(100, torch.Generator().manual_seed(0)).abs().max() < 1.0)
+        True
     """
 
     def __init__(self, kernel: Kernel, theta0: Any, region: Region | Any, burn_in: float) -> None:

@@ -16,7 +16,13 @@ from sgdsde.objective import Points
 
 
 class Region(ABC):
-    """A set of points. Subclasses write ``inside``; ``dim`` is None where any dimension will do."""
+    """A set of points. Subclasses write ``inside``; ``dim`` is None where any dimension will do.
+
+    Example:
+        >>> interval = sg.regions.Interval(-1.0, 1.0)
+        >>> isinstance(interval, sg.Region), interval.inside(torch.tensor([[0.0], [2.0]])).tolist()
+        (True, [True, False])
+    """
 
     dim: int | None = None
 

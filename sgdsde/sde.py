@@ -30,6 +30,14 @@ class SDE(ABC):
 
     ``additive`` says that D does not depend on the state (then stochastic Heun has weak order 2). ``eta`` is the step size of the SGD
     that is modelled, None for an SDE that knows of none.
+
+    Example:
+        >>> sde = sg.sdes.SME1(sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0), 0.1)
+        >>> isinstance(sde, sg.SDE), sde.noise_dim, sde.additive
+        (True, 1, True)
+        >>> A, c, Q = sde.affine()  # dX = (AX + c) dt + √Q dW
+        >>> A.item(), abs(c.item()), Q.item()
+        (-2.0, 0.0, 0.1)
     """
 
     dim: int

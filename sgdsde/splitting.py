@@ -78,6 +78,14 @@ def rare_exit_time(
         InputError: a start outside, a region without border where no score is given, levels that do not fall or that paths do not move between, wrong shapes.
         DomainError: the model is known not to exist at the start.
         OracleRefusal: no noise, no settling, paths that linger elsewhere in the region, exits by single jumps that cannot be divided, or no exit found.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> region = sg.regions.Interval(-1.2, 1.2)
+        >>> found = sg.rare_exit_time(sg.kernels.SGD(noise, 0.2), [0.0], region=region, seed=1, effort=256, replicas=8)
+        >>> exact = sg.oracles.sgd_mean_exit(noise, 0.2, [0.0], region).mean
+        >>> bool(found.mean.low < exact < found.mean.high)
+        True
     """
     region, monitor = as_region(region), as_monitor(monitor)
     score, levels = checked_score(region, score), checked_levels(levels)

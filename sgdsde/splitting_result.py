@@ -42,6 +42,13 @@ class RareExit:
         evaluations: steps of single paths that it took, the pilot's included; a part of a divided step counts as a step.
         burn_in, longest: SDE time before passages were counted, and of the longest excursion.
         tally: counters of the models' domain policies.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> region = sg.regions.Interval(-1.2, 1.2)
+        >>> found = sg.rare_exit_time(sg.kernels.SGD(noise, 0.2), [0.0], region=region, seed=1, effort=256, replicas=8)
+        >>> isinstance(found, sg.RareExit), len(found.replica_rates), found.tick
+        (True, 8, 0.2)
     """
 
     replica_rates: Float[np.ndarray, " R"]

@@ -27,6 +27,12 @@ class Trajectory:
         conventions: η, B, n, sampling, Itô, dtype, device.
         tally: counters of the models' domain policies.
         recipe: seed, paths, block size, kernel: what fixes the numbers.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> run = sg.simulate(sg.kernels.SGD(noise, 0.5), [8.0], horizon=1.0, save=[0.0, 0.5, 1.0], paths=4, seed=1)
+        >>> run.times.tolist(), run.states.shape, run.status.tolist()
+        ([0.0, 0.5, 1.0], torch.Size([3, 4, 1]), [0, 0, 0, 0])
     """
 
     times: Float[Tensor, " T"]

@@ -24,7 +24,14 @@ from sgdsde.types import Estimate, InputError
 
 @dataclass(frozen=True)
 class Alignment:
-    """``product`` = tr(HΣ); ``cosine`` = tr(HΣ)/(‖H‖‖Σ‖); ``factor`` = tr(HΣ)/‖H‖², the best c in Σ ≈ cH; ``commutator`` = ‖HΣ−ΣH‖/(2‖HΣ‖)."""
+    """``product`` = tr(HΣ); ``cosine`` = tr(HΣ)/(‖H‖‖Σ‖); ``factor`` = tr(HΣ)/‖H‖², the best c in Σ ≈ cH; ``commutator`` = ‖HΣ−ΣH‖/(2‖HΣ‖).
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0])))
+        >>> found = sg.curvature.noise_alignment(A, A)
+        >>> found.product.value, round(found.cosine.value, 9), found.factor.value, found.commutator.value  # Σ = H
+        (10.0, 1.0, 1.0, 0.0)
+    """
 
     product: Estimate
     cosine: Estimate
@@ -43,6 +50,12 @@ def noise_alignment(H: Operator, Sigma: Operator, *, vectors: int = 64, seed: in
 
     Raises:
         InputError: different dimensions, fewer than 2 vectors, or one of the two is zero.
+
+    Example:
+        >>> H = sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0])))
+        >>> Sigma = sg.curvature.Matrix(torch.diag(torch.tensor([0.0, 1.0])))
+        >>> sg.curvature.noise_alignment(H, Sigma).product.value  # tr(HΣ)
+        1.0
     """
     if H.dim != Sigma.dim:
         raise InputError(f"Operators of dimensions {H.dim} and {Sigma.dim}; wanted two on the same parameters.")
@@ -81,7 +94,14 @@ def jackknife(samples: Float[np.ndarray, "n m"], function: Callable[[np.ndarray]
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """log y = intercept + exponent·log x by least squares; ``used`` and ``dropped`` coordinates, and R²."""
+    """log y = intercept + exponent·log x by least squares; ``used`` and ``dropped`` coordinates, and R².
+
+    Example:
+        >>> curvature = torch.tensor([1.0, 2.0, 4.0, 8.0])
+        >>> found = sg.curvature.diagonal_slope(curvature**2, curvature)
+        >>> round(float(found.exponent.value), 6), found.used
+        (2.0, 4)
+    """
 
     exponent: Estimate
     intercept: float
@@ -98,6 +118,11 @@ def diagonal_slope(noise: Float[Tensor, " dim"], curvature: Float[Tensor, " dim"
 
     Raises:
         InputError: different lengths, or fewer than three coordinates left.
+
+    Example:
+        >>> curvature = torch.tensor([1.0, 2.0, 4.0, 8.0])
+        >>> round(float(sg.curvature.diagonal_slope(3 * curvature**1.5, curvature).exponent.value), 6)
+        1.5
     """
     y, x = (np.asarray(part.detach().cpu() if isinstance(part, Tensor) else part, dtype=float).ravel() for part in (noise, curvature))
     if x.size != y.size or x.size == 0:

@@ -32,6 +32,11 @@ class SpectralDensity:
     """Nodes and weights of each random vector's Gauss rule, ``[vectors, m]`` (weights sum to 1 a row; unused places have weight 0).
 
     ``operator``: of what this is the density, mode included.
+
+    Example:
+        >>> density = sg.curvature.spectral_density(sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0]).double())), steps=2, vectors=4)
+        >>> [sorted(round(float(node), 6) for node in row) for row in density.nodes][0]
+        [1.0, 3.0]
     """
 
     nodes: Float[np.ndarray, "vectors m"]
@@ -64,6 +69,12 @@ def spectral_density(operator: Operator, *, steps: int = 60, vectors: int = 8, s
 
     Raises:
         InputError: fewer than 2 vectors (no error bar) or 1 step; a basis that does not fit the machine.
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0]).double()))
+        >>> density = sg.curvature.spectral_density(A, steps=2, vectors=4, seed=0)
+        >>> density.dim, density.weights.sum(1).round(9).tolist()
+        (2, [1.0, 1.0, 1.0, 1.0])
     """
     if vectors < 2 or steps < 1:
         raise InputError(f"vectors = {vectors}, steps = {steps}; wanted at least 2 (for an error bar) and 1.")
@@ -85,7 +96,14 @@ def spectral_density(operator: Operator, *, steps: int = 60, vectors: int = 8, s
 
 
 def lanczos(operator: Operator, v: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Diagonal and off-diagonal of the Lanczos matrix from a unit vector; ends early where the Krylov space is invariant."""
+    """Diagonal and off-diagonal of the Lanczos matrix from a unit vector; ends early where the Krylov space is invariant.
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0]).double()))
+        >>> diagonal, beside = sg.curvature.lanczos(A, torch.tensor([1.0, 1.0]).double() / math.sqrt(2), 2)
+        >>> diagonal.round(9).tolist(), beside.round(9).tolist()
+        ([2.0, 2.0], [1.0])
+    """
     return _runs(operator, v[None], min(steps, operator.dim), None)[0]
 
 

@@ -27,6 +27,11 @@ class Eigenpairs:
 
     ``products``: operator–vector products that it took; ``converged``: whether all residuals met the tolerance;
     ``operator``: of what these are the eigenpairs, mode included.
+
+    Example:
+        >>> found = sg.curvature.eigsh(sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0]).double())), k=1)
+        >>> found.values.tolist(), found.converged, bool(found.residuals.max() < 1e-8)
+        ([3.0], True, True)
     """
 
     values: Float[Tensor, " k"]
@@ -63,6 +68,11 @@ def eigsh(
     Raises:
         InputError: k < 1 or k > dim, an unknown end, a tolerance below rounding, a start or basis that does not fit.
         OracleRefusal: the operator is not symmetric, or what was found is not orthogonal.
+
+    Example:
+        >>> A = sg.curvature.hessian_operator(sg.objectives.StrictSaddle(3, negative=2.0), torch.zeros(3, dtype=torch.float64))
+        >>> sg.curvature.eigsh(A, k=1, which="smallest").values.tolist()
+        [-2.0]
     """
     if which not in ENDS:
         raise InputError(f"which={which!r} is no end of a spectrum." + suggest(which, list(ENDS)))

@@ -65,6 +65,11 @@ def hessian_operator(
 
     Raises:
         InputError: θ of the wrong shape, losses that are not finite, mode or data that change between calls, too large for the machine.
+
+    Example:
+        >>> H = sg.curvature.hessian_operator(sg.objectives.Quadratic([4.0, 1.0]), torch.zeros(2))
+        >>> (H @ torch.tensor([1.0, 1.0])).tolist()
+        [4.0, 1.0]
     """
     facts = objective.facts
     known = facts.hvp_at is not None or facts.hvp is not None or facts.hessian is not None
@@ -77,5 +82,14 @@ def h_p_operator(objective: Objective, theta: Float[Tensor, " dim"], *, data: Ba
     """H_p = (1/n)Σ(1/pᵢ)∇²pᵢ, pᵢ = exp(−ℓᵢ): the probability of the label where ℓ is a log loss (cross-entropy). Then H = M − H_p.
 
     Args and raises: as :func:`hessian_operator`.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0], [3.0]], dtype=torch.float64), torch.tensor([0, 1])
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 2).double(), "cross_entropy", x, y)
+        >>> v = torch.ones(4, dtype=torch.float64)
+        >>> H, M, Hp = (make(network, network.flatten()) @ v for make in (
+        ...     sg.curvature.hessian_operator, sg.curvature.second_moment_operator, sg.curvature.h_p_operator))
+        >>> bool(torch.allclose(H, M - Hp))
+        True
     """
     return HPOperator(objective, theta, label="H_p", data=data, piece=piece)

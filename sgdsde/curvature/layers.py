@@ -8,7 +8,14 @@ from sgdsde.types import InputError, suggest
 
 
 def layer_blocks(network: Network) -> dict[str, slice]:
-    """The range of each parameter tensor in θ, by its name (``0.weight``, ``0.bias`` …); frozen tensors have none, tied ones one."""
+    """The range of each parameter tensor in θ, by its name (``0.weight``, ``0.bias`` …); frozen tensors have none, tied ones one.
+
+    Example:
+        >>> x = torch.zeros(2, 3)
+        >>> network = sg.objectives.Network(torch.nn.Linear(3, 2), "mse", x, x[:, :2])
+        >>> sg.curvature.layer_blocks(network)
+        {'weight': slice(0, 6, None), 'bias': slice(6, 8, None)}
+    """
     blocks, start = {}, 0
     for name, size in zip(network.names, network.sizes, strict=True):
         blocks[name] = slice(start, start + size)
@@ -17,7 +24,13 @@ def layer_blocks(network: Network) -> dict[str, slice]:
 
 
 def block_operator(operator: Operator, part: slice) -> Block:
-    """The principal block of an operator on a range of parameters, for instance ``layer_blocks(network)["0.weight"]``."""
+    """The principal block of an operator on a range of parameters, for instance ``layer_blocks(network)["0.weight"]``.
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 2.0, 1.0])))
+        >>> sg.curvature.block_operator(A, slice(0, 2)).dim
+        2
+    """
     return Block(operator, part)
 
 
@@ -26,6 +39,13 @@ def layer_operators(operator: Operator, network: Network) -> dict[str, Block]:
 
     Raises:
         InputError: the operator does not act on this network's parameters.
+
+    Example:
+        >>> x = torch.ones(2, 3, dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(3, 2).double(), "mse", x, x[:, :2])
+        >>> H = sg.curvature.hessian_operator(network, network.flatten())
+        >>> {name: block.dim for name, block in sg.curvature.layer_operators(H, network).items()}
+        {'weight': 6, 'bias': 2}
     """
     if operator.dim != network.dim:
         raise InputError(f"{operator.label or 'The operator'} has dimension {operator.dim}, the network {network.dim} parameters: it is no operator of it.")
@@ -40,6 +60,13 @@ def layer_operator(operator: Operator, network: Network, name: str) -> Block:
 
     Raises:
         InputError: no trainable tensor of that name, or one without entries.
+
+    Example:
+        >>> x = torch.ones(2, 3, dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(3, 2).double(), "mse", x, x[:, :2])
+        >>> H = sg.curvature.hessian_operator(network, network.flatten())
+        >>> sg.curvature.layer_operator(H, network, "bias").dim
+        2
     """
     known = layer_blocks(network)
     if name in known and known[name].stop == known[name].start:

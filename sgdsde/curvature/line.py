@@ -23,7 +23,13 @@ _PIECE = 2**22
 
 @dataclass(frozen=True)
 class Line:
-    """α and f(α), each ``[points]``; the distance ‖b − a‖."""
+    """α and f(α), each ``[points]``; the distance ‖b − a‖.
+
+    Example:
+        >>> line = sg.curvature.line_losses(sg.objectives.DoubleWell(), [-1.0], [1.0], points=5)
+        >>> line.losses.round(6).tolist(), line.distance  # the barrier 1/4 above the minima at −1/4
+        ([-0.25, -0.109375, 0.0, -0.109375, -0.25], 2.0)
+    """
 
     alphas: Float[np.ndarray, " points"]
     losses: Float[np.ndarray, " points"]
@@ -55,6 +61,11 @@ def line_losses(
 
     Raises:
         InputError: fewer than 3 points, beyond < 0, or ends that do not fit the objective.
+
+    Example:
+        >>> line = sg.curvature.line_losses(sg.objectives.DoubleWell(), [-1.0], [1.0], points=5)
+        >>> line.alphas.tolist(), line.losses.round(6).tolist()
+        ([0.0, 0.25, 0.5, 0.75, 1.0], [-0.25, -0.109375, 0.0, -0.109375, -0.25])
     """
     if points < 3 or not beyond >= 0:
         raise InputError(f"points = {points}, beyond = {beyond}; wanted at least 3 points and beyond ≥ 0.")

@@ -22,7 +22,13 @@ DENSE_DIM = 3000
 
 
 class Operator(ABC):
-    """A symmetric ``[dim, dim]`` operator. ``label`` says what it is, ``mode`` in which modes the network's layers were evaluated."""
+    """A symmetric ``[dim, dim]`` operator. ``label`` says what it is, ``mode`` in which modes the network's layers were evaluated.
+
+    Example:
+        >>> A = sg.curvature.hessian_operator(sg.objectives.Quadratic([4.0, 1.0]), torch.zeros(2))
+        >>> isinstance(A, sg.curvature.Operator), (A @ torch.ones(2)).tolist()
+        (True, [4.0, 1.0])
+    """
 
     dim: int
     dtype: torch.dtype
@@ -104,7 +110,13 @@ class Difference(Operator):
 
 
 class Matrix(Operator):
-    """A dense symmetric matrix as an operator."""
+    """A dense symmetric matrix as an operator.
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.tensor([[2.0, 1.0], [1.0, 2.0]]))
+        >>> A.dim, (A @ torch.tensor([1.0, 1.0])).tolist()
+        (2, [3.0, 3.0])
+    """
 
     def __init__(self, matrix: Float[Tensor, "dim dim"], label: str = "matrix") -> None:
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
@@ -120,7 +132,13 @@ class Matrix(Operator):
 
 
 class Kronecker(Operator):
-    """A ⊗ B on vec W of a weight ``[out, in]`` stored row by row: (A ⊗ B) vec V = vec(A V Bᵀ). The product matrix is never formed."""
+    """A ⊗ B on vec W of a weight ``[out, in]`` stored row by row: (A ⊗ B) vec V = vec(A V Bᵀ). The product matrix is never formed.
+
+    Example:
+        >>> left, right = torch.tensor([[2.0]]), torch.tensor([[1.0, 0.0], [0.0, 3.0]])
+        >>> (sg.curvature.Kronecker(left, right) @ torch.ones(2)).tolist()
+        [2.0, 6.0]
+    """
 
     def __init__(self, left: Float[Tensor, "out out"], right: Float[Tensor, "in in"], label: str = "Kronecker product") -> None:
         for name, part in (("left", left), ("right", right)):
@@ -135,7 +153,13 @@ class Kronecker(Operator):
 
 
 class Block(Operator):
-    """The principal block of an operator on a range of parameters (a layer)."""
+    """The principal block of an operator on a range of parameters (a layer).
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 2.0, 1.0])))
+        >>> (sg.curvature.Block(A, slice(1, 3)) @ torch.ones(2)).tolist()
+        [2.0, 1.0]
+    """
 
     def __init__(self, whole: Operator, part: slice) -> None:
         start, stop, _ = part.indices(whole.dim)

@@ -31,6 +31,11 @@ class BulkSplit:
 
     ``cut``: the value between outliers and bulk; ``strength``: the rule's score of this cut over that of the next best one (ratio and gap), or the
     ratio of the eigenvalues beside the cut (threshold, Marchenko–Pastur); infinite where nothing lies on one side.
+
+    Example:
+        >>> split = sg.curvature.GapRule().split([9.0, 8.0, 0.2, 0.1])
+        >>> split.count, split.cut
+        (2, 4.1)
     """
 
     values: Float[np.ndarray, " k"]
@@ -51,7 +56,12 @@ class BulkSplit:
 
 
 class OutlierRule(ABC):
-    """A rule: ``split(values)``. Its ``str`` is what a table prints."""
+    """A rule: ``split(values)``. Its ``str`` is what a table prints.
+
+    Example:
+        >>> [str(rule) for rule in (sg.curvature.GapRule(), sg.curvature.RatioRule())]
+        ['largest gap among the first 30', 'largest ratio among the first 30 (floor 1e-06 of the largest)']
+    """
 
     @abstractmethod
     def cut(self, values: Float[np.ndarray, " k"]) -> tuple[int, float, float]:
@@ -77,6 +87,10 @@ class RatioRule(OutlierRule):
     """Cut where λᵢ/λᵢ₊₁ is largest, i ≤ ``most``; eigenvalues below ``floor``·λ₁ (rounding, exact zeros of a rank-deficient matrix) count as ``floor``·λ₁.
 
     With the floor a matrix of rank r and no gap before it is cut at r only if λᵣ/(floor·λ₁) beats every ratio above.
+
+    Example:
+        >>> sg.curvature.RatioRule().split([9.0, 8.0, 0.2, 0.1]).count
+        2
     """
 
     most: int = 30
@@ -98,7 +112,12 @@ class RatioRule(OutlierRule):
 
 @dataclass(frozen=True)
 class GapRule(OutlierRule):
-    """Cut where λᵢ − λᵢ₊₁ is largest, i ≤ ``most``. With widely spread outliers it sees only the first few of them."""
+    """Cut where λᵢ − λᵢ₊₁ is largest, i ≤ ``most``. With widely spread outliers it sees only the first few of them.
+
+    Example:
+        >>> sg.curvature.GapRule().split([9.0, 8.0, 0.2, 0.1]).count
+        2
+    """
 
     most: int = 30
 
@@ -117,7 +136,12 @@ class GapRule(OutlierRule):
 
 @dataclass(frozen=True)
 class ThresholdRule(OutlierRule):
-    """Outliers exceed ``share``·λ₁."""
+    """Outliers exceed ``share``·λ₁.
+
+    Example:
+        >>> sg.curvature.ThresholdRule(0.1).split([9.0, 8.0, 0.2, 0.1]).count
+        2
+    """
 
     share: float = 0.1
 
@@ -138,6 +162,11 @@ class MarchenkoPasturRule(OutlierRule):
     For second moments and covariances of ``samples`` gradients, whose null model this is; not for H. ``variance`` None: σ² is such that the median of the
     positive eigenvalues is the median of the law (then give the whole spectrum). Gradients of networks are far from isotropic, so what this rule
     calls outliers are the directions that isotropic noise of the bulk's size cannot explain: many more than the classes.
+
+    Example:
+        >>> rule = sg.curvature.MarchenkoPasturRule(samples=400, dim=100, variance=1.0)
+        >>> rule.split([9.0, 2.5, 2.2, 1.0]).count  # the edge is (1 + √(100/400))² = 2.25
+        2
     """
 
     samples: int

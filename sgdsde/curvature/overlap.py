@@ -19,7 +19,14 @@ from sgdsde.types import Estimate, InputError
 
 @dataclass(frozen=True)
 class Overlap:
-    """``value`` in [0, 1]; cosines of the principal angles (descending); ``chance`` = max(k, m)/dim, the mean for a random subspace."""
+    """``value`` in [0, 1]; cosines of the principal angles (descending); ``chance`` = max(k, m)/dim, the mean for a random subspace.
+
+    Example:
+        >>> e = torch.eye(4)
+        >>> found = sg.curvature.overlap(e[:, :2], e[:, 1:3])
+        >>> found.value, found.chance  # one direction of two is shared; 2/4 by chance
+        (0.5, 0.5)
+    """
 
     value: float
     cosines: Float[Tensor, " k"]
@@ -41,6 +48,11 @@ def overlap(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Overlap:
 
     Raises:
         InputError: different ambient dimensions, or dependent columns.
+
+    Example:
+        >>> e = torch.eye(4)
+        >>> sg.curvature.overlap(e[:, :2], e[:, :2]).value, sg.curvature.overlap(e[:, :2], e[:, 2:]).value
+        (1.0, 0.0)
     """
     if U.ndim != 2 or V.ndim != 2 or U.shape[0] != V.shape[0]:
         raise InputError(f"Subspaces of shapes {tuple(U.shape)} and {tuple(V.shape)}; wanted [dim, k] and [dim, m] of one dim.")
@@ -53,6 +65,11 @@ def principal_angles(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Fl
 
     Raises:
         InputError: as :func:`overlap`.
+
+    Example:
+        >>> e = torch.eye(3, dtype=torch.float64)
+        >>> [round(math.degrees(angle), 6) for angle in sg.curvature.principal_angles(e[:, :1], e[:, :1] + e[:, 1:2])]
+        [45.0]
     """
     if U.shape[1] > V.shape[1]:
         U, V = V, U
@@ -69,6 +86,11 @@ def random_overlap(dim: int, k: int, m: int | None = None, *, draws: int = 200, 
 
     Raises:
         InputError: k or m outside 1…dim, or fewer than 2 draws.
+
+    Example:
+        >>> found = sg.curvature.random_overlap(100, 5)
+        >>> bool(abs(found.value - 5 / 100) < 4 * found.stderr)
+        True
     """
     m = k if m is None else m
     if not (1 <= k <= dim and 1 <= m <= dim and draws >= 2):

@@ -25,6 +25,12 @@ def require_piecewise_linear(network: Network, theta: Float[Tensor, " dim"]) -> 
 
     Raises:
         InputError: a layer block of H differs from that of G; the message names the tensor, and the modules that could be the cause.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 1, bias=False).double(), "mse", x, 0 * x)
+        >>> sg.curvature.require_piecewise_linear(network, network.flatten()).dim
+        1
     """
     G = gauss_newton_operator(network, theta)
     H = hessian_operator(network, theta)
@@ -48,5 +54,12 @@ def piecewise_linear_trace(network: Network, theta: Float[Tensor, " dim"], *, pr
 
     Raises:
         InputError: as :func:`require_piecewise_linear`.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 1, bias=False).double(), "mse", x, 0 * x)
+        >>> H = sg.curvature.exact_diagonal(sg.curvature.hessian_operator(network, network.flatten())).sum().item()
+        >>> round(sg.curvature.piecewise_linear_trace(network, network.flatten()).value / H, 9)
+        1.0
     """
     return hutch_plus_plus(require_piecewise_linear(network, theta), products=products, seed=seed)

@@ -15,7 +15,13 @@ from sgdsde.types import InputError
 
 
 class Preconditioned(Operator):
-    """P^{-1/2} A P^{-1/2} with P a diagonal ``[dim]`` or a symmetric matrix ``[dim, dim]``, positive."""
+    """P^{-1/2} A P^{-1/2} with P a diagonal ``[dim]`` or a symmetric matrix ``[dim, dim]``, positive.
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([4.0, 1.0])))
+        >>> (sg.curvature.Preconditioned(A, torch.tensor([4.0, 1.0])) @ torch.ones(2)).tolist()
+        [1.0, 1.0]
+    """
 
     def __init__(self, operator: Operator, preconditioner: Float[Tensor, "dim ..."]) -> None:
         P = preconditioner.to(operator.device, operator.dtype)
@@ -47,5 +53,10 @@ def preconditioned(operator: Operator, preconditioner: Float[Tensor, "dim ..."])
 
     Raises:
         InputError: P of another shape, not symmetric, or not positive.
+
+    Example:
+        >>> A = sg.curvature.Matrix(torch.diag(torch.tensor([4.0, 1.0])))
+        >>> (sg.curvature.preconditioned(A, torch.tensor([4.0, 1.0])) @ torch.ones(2)).tolist()
+        [1.0, 1.0]
     """
     return Preconditioned(operator, preconditioner)

@@ -27,6 +27,13 @@ def gauss_newton_diagonal(network: Network, theta: Float[Tensor, " dim"], *, vec
 
     Raises:
         InputError: fewer than 2 vectors, outputs that are no ``[n, outputs]``, or a loss that is not convex in the outputs.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 1, bias=False).double(), "mse", x, 0 * x)
+        >>> found = sg.curvature.gauss_newton_diagonal(network, network.flatten(), vectors=256)
+        >>> bool(abs(found.value[0] - 10) < 4 * found.stderr[0])  # 2·(1² + 3²)/2
+        True
     """
     if vectors < 2:
         raise InputError(f"vectors = {vectors}; wanted at least 2, for an error bar.")

@@ -27,6 +27,14 @@ class Rescaled:
     """What one α makes of the measures.
 
     ``largest`` = λmax(H); ``distance`` = |θ−θ₀|² (isotropic KL = distance/2σ²); ``weighted`` = ΣHⱼⱼ(θⱼ−θ₀ⱼ)²; ``loss`` = f(θ); ``theta``, ``start``: points.
+
+    Example:
+        >>> x, y = torch.randn(8, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), torch.zeros(8, 1, dtype=torch.float64)
+        >>> module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1)).double()
+        >>> network = sg.objectives.Network(module, "mse", x, y)
+        >>> one, ten = sg.curvature.rescaling_test(network, network.flatten(), 0 * network.flatten(), first="0", second="2", alphas=(1.0, 10.0))
+        >>> abs(one.loss - ten.loss) < 1e-9, ten.largest > one.largest  # the same function, another sharpness
+        (True, True)
     """
 
     alpha: float
@@ -43,6 +51,13 @@ def layer_scaling(network: Network, first: str, second: str, alpha: float) -> Fl
 
     Raises:
         InputError: α ≤ 0, or a layer without trainable weights.
+
+    Example:
+        >>> x = torch.ones(2, 1)
+        >>> module = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Linear(1, 1))
+        >>> network = sg.objectives.Network(module, "mse", x, x)
+        >>> sg.curvature.layer_scaling(network, "0", "2", 4.0).tolist()
+        [4.0, 4.0, 0.25, 1.0]
     """
     if not alpha > 0:
         raise InputError(f"alpha = {alpha!r}; wanted a positive factor (a negative one would flip the sides of the activation).")
@@ -73,6 +88,14 @@ def rescaling_test(
     Raises:
         InputError: the outputs change under the rescaling (the activation between the two is not positively homogeneous, or they do not follow
             each other), or the input does not fit.
+
+    Example:
+        >>> x, y = torch.randn(8, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), torch.zeros(8, 1, dtype=torch.float64)
+        >>> module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1)).double()
+        >>> network = sg.objectives.Network(module, "mse", x, y)
+        >>> found = sg.curvature.rescaling_test(network, network.flatten(), 0 * network.flatten(), first="0", second="2")
+        >>> [rescaled.alpha for rescaled in found]
+        [1.0, 3.0, 10.0]
     """
     point, origin = (as_points(part, network.dim, name=name) for part, name in ((theta, "theta"), (start, "start")))
     with torch.no_grad():

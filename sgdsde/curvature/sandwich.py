@@ -99,6 +99,12 @@ def second_moment_operator(
 
     Args and raises: as :func:`~sgdsde.curvature.hessian_operator`; besides, an objective whose samples do not stand apart (BatchNorm in training
     mode): it has no gradient of one sample.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> M = sg.curvature.second_moment_operator(line, torch.tensor([2.0], dtype=torch.float64))
+        >>> (M @ torch.ones(1, dtype=torch.float64)).item()  # gradients 3 and 1: (9 + 1)/2
+        5.0
     """
     if not objective.separable:
         raise InputError(f"The loss is no mean of separate losses ({objective.mode}): a sample has no gradient of its own. Freeze BatchNorm: module.eval().")
@@ -118,6 +124,14 @@ def covariance_operator(
 
     Raises:
         InputError: B < 1, B > n without replacement, one sample only, or as :func:`second_moment_operator`.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> one = sg.curvature.covariance_operator(line, torch.zeros(1, dtype=torch.float64))
+        >>> batch = sg.curvature.covariance_operator(line, torch.zeros(1, dtype=torch.float64), batch_size=2)
+        >>> v = torch.ones(1, dtype=torch.float64)
+        >>> (one @ v).item(), (batch @ v).item()  # gradients ±1; a batch of two halves it
+        (1.0, 0.5)
     """
     moment = second_moment_operator(objective, theta, data=data, piece=piece)
     n = moment.source.n
@@ -133,6 +147,15 @@ def gauss_newton_operator(network: Network, theta: Float[Tensor, " dim"], *, dat
 
     Raises:
         InputError: the objective is no :class:`Network` (it has no outputs to split the loss at), or as :func:`~sgdsde.curvature.hessian_operator`.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 1, bias=False).double(), "mse", x, 0 * x)
+        >>> v = torch.ones(1, dtype=torch.float64)
+        >>> G = sg.curvature.gauss_newton_operator(network, network.flatten())
+        >>> H = sg.curvature.hessian_operator(network, network.flatten())
+        >>> round((G @ v).item() / (H @ v).item(), 9)  # a linear model has no other part
+        1.0
     """
     if not isinstance(network, Network):
         raise InputError(f"{type(network).__name__} has no outputs between θ and the loss; wanted sg.objectives.Network. (For linear models G = H.)")

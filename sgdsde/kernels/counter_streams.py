@@ -31,6 +31,13 @@ class CounterStreams(Driven):
 
     Raises:
         InputError: the kernel takes no Brownian increments; or, when a run begins, the loop does not say which paths it runs (splitting).
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> kernel = sg.kernels.CounterStreams(sg.kernels.SGD(noise, 0.1))
+        >>> few, many = (sg.simulate(kernel, [0.0], horizon=0.5, paths=paths, seed=1).states[-1, :5] for paths in (5, 50))
+        >>> torch.equal(few, many)  # a path's numbers do not depend on its company
+        True
     """
 
     _fused: AffineStep | None = None

@@ -32,6 +32,14 @@ class Coupled(Kernel):
 
     Raises:
         InputError: a kernel is not driven by a Brownian motion (minibatch SGD neither), the ticks differ, or the noise dimensions differ.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> pair = sg.kernels.Coupled(sg.kernels.SGD(noise, 0.1), sg.kernels.Heun(sg.sdes.HASME(noise, 0.1), 0.1))
+        >>> states = sg.simulate(pair, [0.0], horizon=1.0, paths=1000, seed=1).states[-1]
+        >>> a, b = pair.split(states)
+        >>> (a - b).std().item() < 0.2 * a.std().item()  # far less than two independent ensembles
+        True
     """
 
     def __init__(self, a: Kernel, b: Kernel) -> None:

@@ -24,6 +24,12 @@ class ExactOU(Integrator):
     Raises:
         InputError: the SDE is not linear with constant diffusion.
         DomainError: Q is indefinite.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> exact = sg.kernels.ExactOU(sg.sdes.HASME(noise, 0.5), 0.5)
+        >>> round(sg.oracles.kernel_moments(exact, [8.0], 2).mean.item(), 9)  # SGD's mean, 8·(1 − ηλ)²
+        2.0
     """
 
     def __init__(self, sde: SDE, dt: float) -> None:

@@ -28,6 +28,14 @@ class OptimizerSGD(Kernel):
 
     Raises:
         InputError: η ≤ 0.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1e-12)
+        >>> kernel = sg.kernels.OptimizerSGD(noise, 0.5, update=sg.kernels.HeavyBall(0.5))
+        >>> round(sg.simulate(kernel, [8.0], horizon=0.5, paths=1, seed=1).states[-1].item(), 3)  # v = 8: 8 − ½·8
+        4.0
+        >>> abs(sg.simulate(kernel, [8.0], horizon=1.0, paths=1, seed=1).states[-1].item()) < 1e-3  # v = ½·8 + 4: 4 − ½·8
+        True
     """
 
     def __init__(self, noise: Noise, eta: float, *, update: Update | None = None, schedule: Schedule | None = None) -> None:

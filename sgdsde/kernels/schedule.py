@@ -22,7 +22,12 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """s = 1."""
+    """s = 1.
+
+    Example:
+        >>> sg.kernels.Constant().factor(7)
+        1.0
+    """
 
     def factor(self, k: int) -> float:
         return 1.0
@@ -34,6 +39,11 @@ class StepDecay(Schedule):
 
     Raises:
         InputError: ``every`` < 1 or decay outside (0, 1].
+
+    Example:
+        >>> schedule = sg.kernels.StepDecay(every=10, decay=0.1)
+        >>> [round(schedule.factor(k), 6) for k in (0, 9, 10, 20)]
+        [1.0, 1.0, 0.1, 0.01]
     """
 
     every: int
@@ -53,6 +63,11 @@ class Cosine(Schedule):
 
     Raises:
         InputError: ``steps`` < 1 or floor outside [0, 1].
+
+    Example:
+        >>> schedule = sg.kernels.Cosine(steps=10)
+        >>> [round(schedule.factor(k), 6) for k in (0, 5, 10, 20)]
+        [1.0, 0.5, 0.0, 0.0]
     """
 
     steps: int
@@ -73,6 +88,11 @@ class Warmup(Schedule):
 
     Raises:
         InputError: ``steps`` < 1.
+
+    Example:
+        >>> schedule = sg.kernels.Warmup(4, sg.kernels.Cosine(10))
+        >>> [round(schedule.factor(k), 6) for k in (0, 3, 4, 9)]
+        [0.25, 1.0, 1.0, 0.5]
     """
 
     steps: int

@@ -16,7 +16,14 @@ from sgdsde.types import Conventions, InputError, positive
 
 
 class SGD(DrivenKernel):
-    """SGD with step size η. With a Gaussian noise it can be driven: over a tick z = ΔW/√η, θ⁺ = θ − ηg + ηRz."""
+    """SGD with step size η. With a Gaussian noise it can be driven: over a tick z = ΔW/√η, θ⁺ = θ − ηg + ηRz.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 0.0001)
+        >>> run = sg.simulate(sg.kernels.SGD(noise, eta=0.5), [8.0], horizon=1.5, paths=100, seed=1)
+        >>> round(run.states[-1].mean().item(), 1)  # 8·(1 − ηλ)³
+        1.0
+    """
 
     def __init__(self, noise: Noise, eta: float) -> None:
         self.noise = noise

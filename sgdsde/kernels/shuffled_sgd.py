@@ -28,6 +28,12 @@ class ShuffledSGD(Kernel):
 
     Raises:
         InputError: η ≤ 0, or ``batch_size`` is no integer in 1…n.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> run = sg.simulate(sg.kernels.ShuffledSGD(line, 1, 0.5), [0.0], horizon=1.0, paths=50, seed=1)
+        >>> sorted(set(run.states[-1, :, 0].tolist()))  # two orders of two samples
+        [-0.25, 0.25]
     """
 
     def __init__(self, objective: Objective, batch_size: int, eta: float, *, update: Update | None = None, schedule: Schedule | None = None) -> None:

@@ -23,6 +23,12 @@ class SVAG(Kernel):
 
     Raises:
         InputError: η ≤ 0, or l is no integer ≥ 1.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> svag = sg.kernels.SVAG(noise, 0.5, 4)
+        >>> round(sg.oracles.stationary_covariance(svag).item(), 6)  # η/(2 − η/l), towards SME-1's η/2
+        0.266667
     """
 
     def __init__(self, noise: Noise, eta: float, l: int) -> None:  # noqa: E741 - the paper's symbol

@@ -34,6 +34,12 @@ class TorchSDE(Kernel):
 
     Raises:
         InputError: unknown method, one that needs additive noise for an SDE without, or a dt that does not divide the tick.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.DoubleWell(), 0.25)
+        >>> kernel = sg.kernels.TorchSDE(sg.sdes.SME1(noise, 0.1), 0.05, "srk")
+        >>> sg.simulate(kernel, [-1.3], horizon=0.2, paths=3, seed=1).states.shape
+        torch.Size([1, 3, 1])
     """
 
     leaps = True

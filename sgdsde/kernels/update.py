@@ -29,7 +29,12 @@ class Update(ABC):
 
 @dataclass(frozen=True)
 class Plain(Update):
-    """θ⁺ = θ − ηĝ; its memory is empty."""
+    """θ⁺ = θ − ηĝ; its memory is empty.
+
+    Example:
+        >>> isinstance(sg.kernels.Plain(), type(sg.kernels.OptimizerSGD(sg.noises.Gaussian(sg.objectives.DoubleWell(), 1.0), 0.1).update))
+        True
+    """
 
     def start(self, theta: Tensor) -> tuple[Tensor, ...]:
         return ()
@@ -62,14 +67,26 @@ class Momentum(Update):
 
 
 class HeavyBall(Momentum):
-    """θ⁺ = θ − ηv⁺."""
+    """θ⁺ = θ − ηv⁺.
+
+    Example:
+        >>> sg.kernels.HeavyBall(0.9).momentum
+        0.9
+    """
 
     def direction(self, g: Tensor, velocity: Tensor) -> Tensor:
         return velocity
 
 
 class Nesterov(Momentum):
-    """θ⁺ = θ − η(ĝ + βv⁺)."""
+    """θ⁺ = θ − η(ĝ + βv⁺).
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1e-12)
+        >>> kernel = sg.kernels.OptimizerSGD(noise, 0.5, update=sg.kernels.Nesterov(0.5))
+        >>> round(sg.simulate(kernel, [8.0], horizon=0.5, paths=1, seed=1).states[-1].item(), 3)  # 8 − ½(8 + ½·8)
+        2.0
+    """
 
     def direction(self, g: Tensor, velocity: Tensor) -> Tensor:
         return torch.add(g, velocity, alpha=self.momentum)

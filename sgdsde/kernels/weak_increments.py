@@ -32,6 +32,13 @@ class WeakIncrements(Driven):
 
     Raises:
         InputError: another kernel: exact steps and SGD itself are defined by their Gaussian law.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> kernel = sg.kernels.WeakIncrements(sg.kernels.EulerMaruyama(sg.sdes.SME1(noise, 0.25), 0.25))
+        >>> run = sg.simulate(kernel, [0.0], horizon=0.25, paths=100, seed=1)
+        >>> sorted(set(run.states[-1, :, 0].round(decimals=9).tolist()))  # ±√η·√dt
+        [-0.25, 0.25]
     """
 
     weak = True

@@ -33,6 +33,11 @@ class Gaussian(GaussianNoise):
 
     Raises:
         InputError: Σ has the wrong shape, is not symmetric, not positive semi-definite, or holds NaN.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([4.0, 1.0]), [[1.0, 0.5], [0.5, 1.0]])
+        >>> noise.covariance(torch.zeros(1, 2, dtype=torch.float64)).tolist()
+        [[[1.0, 0.5], [0.5, 1.0]]]
     """
 
     def __init__(self, objective: Objective, covariance: Any) -> None:

@@ -91,6 +91,13 @@ class LabelNoise(FreshLabels):
 
     Raises:
         InputError: the objective is no :class:`Network` with loss "mse", or scale ≤ 0.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 1, bias=False).double(), "mse", x, 0 * x)
+        >>> batches = sg.noises.MinibatchWithoutReplacement(network, network.n)
+        >>> sg.noises.LabelNoise(batches, scale=0.1).draw(network.flatten()[None], torch.Generator().manual_seed(0)).shape
+        torch.Size([1, 1])
     """
 
     def __init__(self, noise: Batches, scale: float) -> None:
@@ -116,6 +123,13 @@ class SampledLabels(FreshLabels):
 
     Raises:
         InputError: the objective is no :class:`Network` with loss "cross_entropy" and probabilities as targets.
+
+    Example:
+        >>> x, p = torch.tensor([[1.0], [3.0]], dtype=torch.float64), torch.tensor([[0.5, 0.5], [0.1, 0.9]], dtype=torch.float64)
+        >>> network = sg.objectives.Network(torch.nn.Linear(1, 2).double(), "cross_entropy", x, p)
+        >>> noise = sg.noises.SampledLabels(sg.noises.MinibatchWithoutReplacement(network, network.n))
+        >>> noise.draw(network.flatten()[None], torch.Generator().manual_seed(0)).shape
+        torch.Size([1, 4])
     """
 
     def __init__(self, noise: Batches) -> None:

@@ -21,6 +21,11 @@ class Minibatch(Noise):
 
     Raises:
         InputError: the objective has a single sample, or ``batch_size`` is no integer ≥ 1.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> sg.noises.Minibatch(line, 4).covariance(torch.zeros(1, 1, dtype=torch.float64)).item()  # (1/B)·(1/n)Σ(gᵢ−g)²
+        0.25
     """
 
     def __init__(self, objective: Objective, batch_size: int) -> None:

@@ -23,6 +23,15 @@ class MinibatchWithoutReplacement(Noise):
 
     Raises:
         InputError: the objective has a single sample, or ``batch_size`` is no integer in 1…n.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [0.0], [1.0]])
+        >>> with_, without = (
+        ...     noise(line, 2).covariance(torch.zeros(1, 1, dtype=torch.float64)).item()
+        ...     for noise in (sg.noises.Minibatch, sg.noises.MinibatchWithoutReplacement)
+        ... )
+        >>> round(without / with_, 9)  # (n − B)/(n − 1)
+        0.5
     """
 
     def __init__(self, objective: Objective, batch_size: int) -> None:

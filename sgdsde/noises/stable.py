@@ -27,6 +27,11 @@ class SymmetricStable(HeavyTailedNoise):
 
     Raises:
         InputError: α lies outside (0, 2), or a scale is negative, not finite or of wrong shape; all scales zero.
+
+    Example:
+        >>> noise = sg.noises.SymmetricStable(sg.objectives.Quadratic([1.0]), alpha=1.5)
+        >>> noise.draw(torch.zeros(4, 1, dtype=torch.float64), torch.Generator().manual_seed(0)).shape
+        torch.Size([4, 1])
     """
 
     def __init__(self, objective: Objective, alpha: float, scale: Any = 1.0) -> None:

@@ -28,6 +28,12 @@ class Surrogate(GaussianNoise):
 
     Raises:
         InputError: ``noise`` has no covariance (its variance is infinite).
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> surrogate = sg.noises.Surrogate(sg.noises.Minibatch(line, 4))
+        >>> surrogate.root_dim, surrogate.covariance(torch.zeros(1, 1, dtype=torch.float64)).item()
+        (2, 0.25)
     """
 
     def __init__(self, noise: Noise) -> None:
@@ -67,6 +73,12 @@ def gaussian_surrogate(noise: Noise) -> GaussianNoise:
 
     Raises:
         InputError: the noise has no covariance.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> surrogate = sg.noises.gaussian_surrogate(sg.noises.Minibatch(line, 4))
+        >>> surrogate.covariance(torch.zeros(1, 1, dtype=torch.float64)).item()
+        0.25
     """
     if isinstance(noise, GaussianNoise):
         return noise

@@ -24,6 +24,11 @@ class AsymmetricWell(Objective):
 
     Raises:
         InputError: |tilt| ≥ 2/(3√3) ≈ 0.3849: there is only one minimum.
+
+    Example:
+        >>> well = sg.objectives.AsymmetricWell(0.1)
+        >>> well.facts.barrier > well.shallow_barrier
+        True
     """
 
     dim = 1

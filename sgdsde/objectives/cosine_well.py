@@ -19,6 +19,11 @@ class CosineWell(Objective):
 
     Raises:
         InputError: width or height is not positive and finite.
+
+    Example:
+        >>> well = sg.objectives.CosineWell(width=2.0, height=3.0)
+        >>> [round(well.loss(torch.tensor([[x]], dtype=torch.float64)).item(), 9) for x in (0.0, 2.0)]
+        [0.0, 3.0]
     """
 
     dim = 1

@@ -25,6 +25,11 @@ class DiagonalNet(QuadraticMap):
 
     Raises:
         InputError: as :class:`LeastSquares`; more than one output.
+
+    Example:
+        >>> net = sg.objectives.DiagonalNet([[1.0], [2.0]], [3.0, 6.0])
+        >>> net.dim, round(net.loss(torch.as_tensor(net.facts.minima[0])[None]).item(), 9)
+        (2, 0.0)
     """
 
     def __init__(self, x: Any, y: Any) -> None:

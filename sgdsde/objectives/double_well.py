@@ -10,7 +10,13 @@ from sgdsde.types import InputError, positive
 
 
 class DoubleWell(Objective):
-    """The quartic double well in the first coordinate, a quadratic of curvature ``transverse`` in the others."""
+    """The quartic double well in the first coordinate, a quadratic of curvature ``transverse`` in the others.
+
+    Example:
+        >>> well = sg.objectives.DoubleWell()
+        >>> well.facts.barrier, well.loss(torch.tensor([[-1.0], [0.0]])).tolist()  # θ⁴/4 − θ²/2
+        (0.25, [-0.25, 0.0])
+    """
 
     def __init__(self, dim: int = 1, *, transverse: float = 1.0) -> None:
         if int(dim) != dim or dim < 1:

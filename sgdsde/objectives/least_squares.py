@@ -29,6 +29,11 @@ class LeastSquares(LinearModel):
 
     Raises:
         InputError: empty data, NaN, mismatched lengths, wrong shapes.
+
+    Example:
+        >>> line = sg.objectives.LeastSquares([[1.0], [2.0]], [3.0, 6.0])
+        >>> line.dim, [round(float(x), 9) for x in line.facts.minima[0]]
+        (1, [3.0])
     """
 
     def __init__(self, x: Any, y: Any) -> None:

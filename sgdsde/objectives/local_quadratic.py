@@ -23,6 +23,11 @@ class LocalQuadratic(Objective):
 
     Raises:
         InputError: the anchor has the wrong shape, or the derivatives there are not finite.
+
+    Example:
+        >>> local = sg.objectives.LocalQuadratic(sg.objectives.DoubleWell(), [1.0])
+        >>> sg.calculus.hessian(local, torch.tensor([[5.0]], dtype=torch.float64)).item()  # 3θ² − 1 at the anchor
+        2.0
     """
 
     def __init__(self, objective: Objective, anchor: Any) -> None:

@@ -30,6 +30,11 @@ class LogisticRegression(LinearModel):
 
     Raises:
         InputError: empty data, NaN, mismatched lengths, labels that are no integers or outside the classes, a negative ridge.
+
+    Example:
+        >>> logistic = sg.objectives.LogisticRegression([[-1.0], [1.0]], [0, 1])
+        >>> round(logistic.loss(torch.zeros(1, 1, dtype=torch.float64)).item() / math.log(2), 9)
+        1.0
     """
 
     def __init__(self, x: Any, y: Any, *, classes: int | None = None, ridge: float = 0.0, intercept: bool = False) -> None:

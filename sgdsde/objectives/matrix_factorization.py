@@ -31,6 +31,11 @@ class MatrixFactorization(QuadraticMap):
 
     Raises:
         InputError: M is not a finite matrix, or ``rank`` is no integer ≥ 1.
+
+    Example:
+        >>> problem = sg.objectives.MatrixFactorization([[2.0, 0.0], [0.0, 1.0]], rank=2)
+        >>> problem.dim, round(abs(problem.loss(torch.as_tensor(problem.facts.minima[0])[None]).item()), 9)
+        (8, 0.0)
     """
 
     def __init__(self, target: Any, rank: int) -> None:

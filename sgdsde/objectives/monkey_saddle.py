@@ -20,6 +20,11 @@ class MonkeySaddle(Objective):
 
     Raises:
         InputError: ``scale`` or ``quartic`` is out of range.
+
+    Example:
+        >>> saddle = sg.objectives.MonkeySaddle()
+        >>> sg.calculus.hessian(saddle, torch.zeros(1, 2, dtype=torch.float64)).abs().max().item()  # degenerate at the origin
+        0.0
     """
 
     dim = 2

@@ -32,6 +32,10 @@ class MullerBrown(Objective):
 
     Raises:
         InputError: ``scale`` is not a finite number > 0.
+
+    Example:
+        >>> round(sg.objectives.MullerBrown().facts.barrier, 2)
+        106.03
     """
 
     dim = 2

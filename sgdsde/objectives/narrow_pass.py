@@ -20,6 +20,12 @@ class NarrowPass(Objective):
 
     Raises:
         InputError: ``dim`` < 2, or narrowing < 0 (far out f would fall without bound).
+
+    Example:
+        >>> narrow = sg.objectives.NarrowPass(2, valley=1.0, narrowing=8.0)
+        >>> points = torch.tensor([[-1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+        >>> sg.calculus.hessian(narrow, points)[:, 1, 1].tolist()  # across: at a minimum, at the saddle
+        [1.0, 9.0]
     """
 
     def __init__(self, dim: int = 2, *, valley: float = 1.0, narrowing: float = 8.0) -> None:

@@ -43,6 +43,13 @@ class Network(Objective):
     Raises:
         InputError: dropout (p > 0) or BatchNorm in training mode (``module.eval()`` freezes both, by name), no parameters, empty data, NaN,
             inputs and targets of different lengths, labels outside the classes, a loss that returns a mean.
+
+    Example:
+        >>> digits = sg.data.digits(count=20)
+        >>> module = torch.nn.Linear(64, 10).double()
+        >>> network = sg.objectives.Network(module, "cross_entropy", digits.x, digits.y)
+        >>> network.dim, network.n, round(network.loss(0 * network.flatten()[None]).item() / math.log(10), 9)
+        (650, 20, 1.0)
     """
 
     def __init__(self, module: nn.Module, loss: str | Callable[[Tensor, Tensor], Tensor], inputs: Any, targets: Any) -> None:

@@ -95,6 +95,11 @@ def frozen(module: nn.Module, *names: str) -> nn.Module:
 
     Raises:
         InputError: a name that is no submodule's, with a suggestion.
+
+    Example:
+        >>> module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5))
+        >>> [part.training for part in sg.objectives.frozen(module, "1")]
+        [True, False]
     """
     copied = copy.deepcopy(module)
     parts = dict(copied.named_modules())

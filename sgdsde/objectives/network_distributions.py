@@ -35,6 +35,13 @@ class InitialDistribution:
 
     Raises:
         InputError: an unknown scheme (with a suggestion), or gain ≤ 0.
+
+    Example:
+        >>> x = torch.zeros(2, 3)
+        >>> network = sg.objectives.Network(torch.nn.Linear(3, 2), "mse", x, x[:, :2])
+        >>> start = sg.objectives.InitialDistribution(network, "kaiming")
+        >>> start(5, torch.Generator().manual_seed(0)).shape
+        torch.Size([5, 8])
     """
 
     network: Network

@@ -24,6 +24,15 @@ def save_networks(path: str | Path, network: Network, theta: Float[Tensor, "path
 
     Raises:
         InputError: θ does not fit the network.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> x = torch.zeros(2, 3)
+        >>> network = sg.objectives.Network(torch.nn.Linear(3, 2), "mse", x, x[:, :2])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sg.objectives.save_networks(pathlib.Path(folder) / "net.safetensors", network, network.flatten()[None])
+        ...     [path.name for path in pathlib.Path(folder).iterdir()]
+        ['net.safetensors']
     """
     if theta.ndim != 2 or theta.shape[1] != network.dim:
         raise InputError(f"theta has shape {tuple(theta.shape)}; wanted [paths, {network.dim}].")
@@ -40,6 +49,15 @@ def load_networks(path: str | Path, network: Network) -> Float[Tensor, "paths di
 
     Raises:
         InputError: no such file, no file of this kind, other names or other shapes than the network's.
+
+    Example:
+        >>> import tempfile
+        >>> x = torch.zeros(2, 3)
+        >>> network = sg.objectives.Network(torch.nn.Linear(3, 2), "mse", x, x[:, :2])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sg.objectives.save_networks(folder + "/net.safetensors", network, network.flatten()[None])
+        ...     torch.equal(sg.objectives.load_networks(folder + "/net.safetensors", network)[0], network.flatten())
+        True
     """
     source = Path(path)
     if not source.is_file():

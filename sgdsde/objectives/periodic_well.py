@@ -29,6 +29,11 @@ class PeriodicWell(Objective):
 
     Raises:
         InputError: ``dim`` is no integer ≥ 1, a number is not finite, or ``curvature`` is negative.
+
+    Example:
+        >>> well = sg.objectives.PeriodicWell()
+        >>> well.facts.barrier, round(sg.calculus.hessian(well, torch.zeros(1, 1, dtype=torch.float64)).item(), 9)  # −cos θ
+        (2.0, 1.0)
     """
 
     def __init__(self, dim: int = 1, *, curvature: float = 0.0, amplitude: float = -1.0, coupling: float = 0.0) -> None:

@@ -17,6 +17,11 @@ class Quadratic(Objective):
 
     Raises:
         InputError: H is not square, not symmetric or holds NaN; ``center`` does not fit.
+
+    Example:
+        >>> quadratic = sg.objectives.Quadratic([4.0, 1.0], center=[1.0, 0.0])
+        >>> quadratic.loss(torch.zeros(1, 2)).item(), sg.calculus.grad(quadratic, torch.zeros(1, 2)).tolist()
+        (2.0, [[-4.0, 0.0]])
     """
 
     def __init__(self, hessian: Any, center: Any = None) -> None:

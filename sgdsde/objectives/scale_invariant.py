@@ -22,6 +22,12 @@ class ScaleInvariant(Objective):
 
     Raises:
         InputError: ρ ≤ 0.
+
+    Example:
+        >>> round_ = sg.objectives.ScaleInvariant(sg.objectives.Quadratic([4.0, 1.0]))
+        >>> a, b = round_.loss(torch.tensor([[1.0, 1.0], [5.0, 5.0]], dtype=torch.float64)).tolist()
+        >>> round(a / b, 9)
+        1.0
     """
 
     def __init__(self, objective: Objective, radius: float = 1.0) -> None:

@@ -60,6 +60,12 @@ class ShallowTanh(Objective):
 
     Raises:
         InputError: empty data, NaN, mismatched lengths, labels other than 0 and 1, ``hidden`` < 1, a negative ridge.
+
+    Example:
+        >>> x = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> net = sg.objectives.ShallowTanh(x, [0, 1, 0, 1, 0, 1], hidden=3)
+        >>> net.dim, round(net.loss(torch.zeros(1, net.dim, dtype=torch.float64)).item() / math.log(2), 9)  # h·(features + 2)
+        (12, 1.0)
     """
 
     def __init__(self, x: Any, y: Any, *, hidden: int, ridge: float = 0.0) -> None:

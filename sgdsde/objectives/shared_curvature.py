@@ -27,6 +27,11 @@ class SharedCurvature(Objective):
 
     Raises:
         InputError: A is not a finite symmetric matrix, or the centers are empty, not finite, or of another width.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([2.0], [[-1.0], [1.0]])
+        >>> sg.calculus.sample_covariance(line, torch.zeros(1, 1, dtype=torch.float64)).item()  # of ±2, wherever θ is
+        4.0
     """
 
     def __init__(self, matrix: Any, centers: Any) -> None:

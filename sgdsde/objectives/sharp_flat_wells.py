@@ -25,6 +25,12 @@ class SharpFlatWells(Objective):
 
     Raises:
         InputError: a number is not positive, flat > sharp, or dim is no integer ≥ 1.
+
+    Example:
+        >>> wells = sg.objectives.SharpFlatWells(flat=1.0, sharp=4.0)
+        >>> flat, sharp = (sg.calculus.hessian(wells, torch.as_tensor(point)[None]).item() for point in wells.facts.minima)
+        >>> bool(flat < sharp)
+        True
     """
 
     def __init__(self, dim: int = 1, *, flat: float = 1.0, sharp: float = 4.0, barrier: float = 0.25, transverse: float = 1.0) -> None:

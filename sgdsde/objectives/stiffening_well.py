@@ -20,6 +20,12 @@ class StiffeningWell(Objective):
 
     Raises:
         InputError: dim is no integer ≥ 2, base ≤ 0, or gain negative (then f has no lower bound) or not finite.
+
+    Example:
+        >>> well = sg.objectives.StiffeningWell(2, base=1.0, gain=3.0)
+        >>> points = torch.tensor([[-1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+        >>> sg.calculus.hessian(well, points)[:, 1, 1].tolist()  # base + gain·x² across
+        [4.0, 1.0]
     """
 
     def __init__(self, dim: int = 2, *, base: float = 1.0, gain: float = 1.0) -> None:

@@ -34,6 +34,11 @@ class StrictSaddle(Objective):
 
     Raises:
         InputError: a curvature is not finite and positive, or there are more of them than fit.
+
+    Example:
+        >>> saddle = sg.objectives.StrictSaddle(2, negative=2.0)
+        >>> sg.calculus.hessian(saddle, torch.zeros(1, 2, dtype=torch.float64)).tolist(), saddle.facts.barrier  # μ²/(4q)
+        ([[[-2.0, 0.0], [0.0, 1.0]]], 1.0)
     """
 
     def __init__(self, dim: int, *, negative: float | Sequence[float] = 1.0, positive: float | Sequence[float] = 1.0, quartic: float = 1.0) -> None:

@@ -29,6 +29,11 @@ class TwoLayerLinear(QuadraticMap):
 
     Raises:
         InputError: as :class:`LeastSquares`; ``hidden`` is no integer ≥ 1.
+
+    Example:
+        >>> net = sg.objectives.TwoLayerLinear([[1.0], [2.0]], [3.0, 6.0], hidden=2)
+        >>> net.dim, round(net.loss(torch.as_tensor(net.facts.minima[0])[None]).item(), 9)
+        (4, 0.0)
     """
 
     def __init__(self, x: Any, y: Any, hidden: int) -> None:

@@ -24,6 +24,11 @@ class WeightDecay(Objective):
 
     Raises:
         InputError: λ ≤ 0.
+
+    Example:
+        >>> decayed = sg.objectives.WeightDecay(sg.objectives.Quadratic([4.0]), 0.5)
+        >>> sg.calculus.hessian(decayed, torch.zeros(1, 1, dtype=torch.float64)).item()
+        4.5
     """
 
     def __init__(self, objective: Objective, strength: float) -> None:

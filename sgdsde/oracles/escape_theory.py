@@ -34,6 +34,11 @@ def saddle_steps(growth: float, distance: float) -> float:
 
     Raises:
         InputError: m ≤ 1, R ≤ 0, or R too small for the asymptotics (the law would be below one step).
+
+    Example:
+        >>> ten_times = sg.oracles.saddle_steps(1.1, 1000.0) - sg.oracles.saddle_steps(1.1, 100.0)
+        >>> round(ten_times * math.log(1.1) / math.log(10), 9)  # ten times the distance: ln 10/ln m steps more
+        1.0
     """
     distance = positive(distance, "distance")
     if not growth > 1:
@@ -45,7 +50,12 @@ def saddle_steps(growth: float, distance: float) -> float:
 
 
 def saddle_time(mu: float, diffusion: float, distance: float) -> float:
-    """Mean SDE time of dX = μX dt + √Q dW from 0 to |X| = R, watched continuously: [ln(4μR²/Q) + γ]/(2μ), for R² ≫ Q/μ."""
+    """Mean SDE time of dX = μX dt + √Q dW from 0 to |X| = R, watched continuously: [ln(4μR²/Q) + γ]/(2μ), for R² ≫ Q/μ.
+
+    Example:
+        >>> round(sg.oracles.saddle_time(1.0, 1e-4, 1.0) - sg.oracles.saddle_time(1.0, 1e-2, 1.0), 9)  # ln(100)/2
+        2.302585093
+    """
     mu, diffusion, distance = positive(mu, "mu"), positive(diffusion, "diffusion"), positive(distance, "distance")
     return (math.log(4 * mu * distance**2 / diffusion) + EULER_GAMMA) / (2 * mu)
 
@@ -57,6 +67,13 @@ def saddle_exit(noise: Noise, eta: float, saddle: Any, distance: float) -> float
 
     Raises:
         DomainError: the point has no negative curvature, or no noise along it.
+
+    Example:
+        >>> saddle = sg.objectives.StrictSaddle(2)
+        >>> noise = sg.noises.Gaussian(saddle, 1e-6)
+        >>> steps = sg.oracles.saddle_steps(1.1, 0.1 / (0.1 * 1e-3))
+        >>> round(sg.oracles.saddle_exit(noise, 0.1, [0.0, 0.0], 0.1) / (0.1 * steps), 9)
+        1.0
     """
     theta = as_points(saddle, noise.objective.dim, name="saddle").to(torch.float64)
     values, vectors = torch.linalg.eigh(hessian(noise.objective, theta)[0])
@@ -77,6 +94,11 @@ def eyring_kramers(objective: Objective, minimum: Any, saddles: Any, *, temperat
 
     Raises:
         DomainError: a Hessian does not have the signature of a minimum, or of a saddle with one negative direction.
+
+    Example:
+        >>> time = sg.oracles.eyring_kramers(sg.objectives.DoubleWell(), [-1.0], [0.0], temperature=0.05)
+        >>> round(time / (math.pi * math.sqrt(2) * math.exp(0.25 / 0.05)), 9)  # 2π e^{ΔV/T}/√(V″(−1)|V″(0)|)
+        1.0
     """
     temperature = positive(temperature, "temperature")
     bottom = as_points(minimum, objective.dim, name="minimum").to(torch.float64)
@@ -99,6 +121,10 @@ def overshoot_factor(a: float) -> float:
 
     Near such a border the chain is a walk N(−a, 1); its chance to pass a level u is ν(2a)e^{−2au}, Brownian motion's e^{−2au}:
     ν(μ) = (2/μ²)exp{−2Σₙ n⁻¹Φ(−μ√n/2)}.
+
+    Example:
+        >>> round(sg.oracles.overshoot_factor(0.2) / math.exp(-0.5826 * 2 * 0.2), 2)  # ν(2a) ≈ e^{−0.5826·2a} for small a
+        1.0
     """
     mu = 2 * positive(a, "a")
     n = np.arange(1, max(64, math.ceil(400 / mu**2)) + 1)

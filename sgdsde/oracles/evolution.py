@@ -31,6 +31,12 @@ def sgd_moments(noise: Noise, eta: float, theta0: Any, k: int | Sequence[int]) -
     Raises:
         InputError: η ≤ 0, k no integer ≥ 0, θ₀ of a wrong shape.
         OracleRefusal: the Hessian is not constant, Σ is no quadratic in θ, or the moments overflow.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> moments = sg.oracles.sgd_moments(noise, 0.5, [8.0], 2)
+        >>> moments.mean.tolist(), moments.covariance.tolist()
+        ([2.0], [[0.3125]])
     """
     marks, single = iterates(k)
     start = start_of(theta0, noise.objective.dim)
@@ -51,6 +57,12 @@ def sde_moments(sde: SDE, theta0: Any, t: float | Sequence[float]) -> Moments | 
         InputError: t < 0, θ₀ of a wrong shape.
         DomainError: Q is constant and indefinite, so that the SDE does not exist.
         OracleRefusal: the drift is not linear, Q is no quadratic or indefinite somewhere, the dimension is too large, or the moments overflow.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> moments = sg.oracles.sde_moments(sg.sdes.HASME(noise, 0.5), [8.0], 1.0)
+        >>> moments.mean.tolist(), moments.covariance.tolist()  # SGD's after two steps
+        ([2.0], [[0.3125]])
     """
     marks, single = times(t)
     start = start_of(theta0, sde.dim)
@@ -72,6 +84,12 @@ def kernel_moments(kernel: Kernel, theta0: Any, k: int | Sequence[int]) -> Momen
         InputError: k no integer ≥ 0, θ₀ of a wrong shape.
         DomainError: the SDE's Q is constant and indefinite.
         OracleRefusal: no law is derived for this kernel, or its model is not linear.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> euler = sg.kernels.EulerMaruyama(sg.sdes.SME1(noise, 0.5), 0.25)
+        >>> sg.oracles.kernel_moments(euler, [8.0], 1).mean.tolist()  # 8·(1 − 0.25)², two substeps
+        [4.5]
     """
     marks, single = iterates(k)
     start = _kernel_start(kernel, theta0)

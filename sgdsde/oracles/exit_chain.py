@@ -57,6 +57,13 @@ def sgd_mean_exit(noise: Noise, eta: float, theta0: Any, region: Region, *, law:
     Raises:
         InputError: the objective is not one-dimensional, or the start lies outside.
         OracleRefusal: the grid cannot resolve the noise, two grids differ by more than the tolerance, or the law of ξ is not covered.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> law = sg.oracles.sgd_mean_exit(noise, 1.0, [0.0], sg.regions.Interval(-1.0, 1.0))
+        >>> inside = math.erf(1 / math.sqrt(2))  # ηλ = 1: every iterate is a fresh N(0, 1)
+        >>> round(law.mean * (1 - inside), 6)
+        1.0
     """
     eta = positive(eta, "eta")
     start, interval = line_problem(noise.objective.dim, theta0, region)

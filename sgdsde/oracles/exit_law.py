@@ -33,6 +33,14 @@ class ExitLaw:
         tick: η where the process is watched at t = kη; None where it is watched continuously.
         sides: probability of leaving below (−1) and above (+1).
         error: relative difference to a coarser discretisation, an upper estimate of the relative error of the mean.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> law = sg.oracles.sgd_mean_exit(noise, 0.5, [0.0], sg.regions.Interval(-1.0, 1.0))
+        >>> {side: round(share, 6) for side, share in law.sides.items()}
+        {-1: 0.5, 1: 0.5}
+        >>> float(law) == law.mean
+        True
     """
 
     mean: float

@@ -42,6 +42,12 @@ def sde_mean_exit(sde: SDE, theta0: Any, region: Region, *, tolerance: float = 1
     Raises:
         InputError: the SDE is not one-dimensional, or the start lies outside.
         OracleRefusal: the model does not exist on the region, its noise vanishes there, or two grids differ by more than the tolerance.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1e-6]), 1.0)
+        >>> law = sg.oracles.sde_mean_exit(sg.sdes.SME1(noise, 0.25), [0.0], sg.regions.Interval(-1.0, 1.0))
+        >>> round(law.mean, 4)  # R²/(ησ²) of Brownian motion
+        4.0
     """
     start, interval = line_problem(sde.dim, theta0, region)
     coefficients, what = line_coefficients(sde), f"{type(sde).__name__} watched continuously"

@@ -48,6 +48,13 @@ def skeleton_mean_exit(sde: SDE, theta0: Any, region: Region, *, tick: float | N
         InputError: the SDE is not one-dimensional, the start lies outside, or the SDE has no η and no tick is given.
         OracleRefusal: the model does not exist on the region or within a step around it, its noise vanishes there, two grids differ by more than the
             tolerance, or the mean (from some 10⁸ steps on) is beyond the method's conditioning.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> region = sg.regions.Interval(-1.0, 1.0)
+        >>> hasme = sg.oracles.skeleton_mean_exit(sg.sdes.HASME(noise, 0.5), [0.0], region).mean
+        >>> round(hasme / sg.oracles.sgd_mean_exit(noise, 0.5, [0.0], region).mean, 6)  # one law at iterates
+        1.0
     """
     start, interval = line_problem(sde.dim, theta0, region)
     if tick is None and sde.eta is None:

@@ -74,6 +74,11 @@ def stable_exit_steps(alpha: float, noise: float, below: float, above: float) ->
 
     Raises:
         InputError: α outside (0, 2), or a number that is not positive.
+
+    Example:
+        >>> two = sg.oracles.stable_exit_steps(1.5, 0.01, 2.0, 2.0)
+        >>> round(two / sg.oracles.stable_exit_steps(1.5, 0.01, 1.0, 1.0), 6)  # a power of the distance: 2^1.5
+        2.828427
     """
     if not 0 < alpha < 2:
         raise InputError(f"alpha = {alpha}; wanted 0 < alpha < 2.")

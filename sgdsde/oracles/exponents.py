@@ -37,6 +37,11 @@ def sde_exponent(sde: SDE, start: float, end: float) -> float:
     Raises:
         InputError: the SDE is not one-dimensional.
         OracleRefusal: the model does not exist on the way, or its noise vanishes there.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.DoubleWell(), 1.0)
+        >>> round(sg.oracles.sde_exponent(sg.sdes.SME1(noise, 0.1), -1.0, 0.0), 9)  # 2ΔV/(ησ²) = 0.5/0.1
+        5.0
     """
     if sde.dim != 1:
         raise InputError(f"The SDE has dimension {sde.dim}; in d dimensions use linear_exponent.")
@@ -51,6 +56,11 @@ def sgd_exponent(noise: Noise, eta: float, start: float, end: float, *, law: Law
     Raises:
         InputError: the objective is not one-dimensional.
         OracleRefusal: no moment generating function is known for the law, or the noise vanishes on the way.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> round(sg.oracles.sgd_exponent(noise, 0.1, 0.0, 1.0), 9)  # ∫2g/(ησ²)dx = 1/0.1, what SME-1 says too
+        10.0
     """
     if noise.objective.dim != 1:
         raise InputError(f"The objective has dimension {noise.objective.dim}; in d dimensions use linear_exponent.")
@@ -75,6 +85,12 @@ def linear_exponent(process: SDE | tuple[Noise, float], region: Region) -> float
     Raises:
         InputError: another region.
         DomainError: the process is not linear, not stable, or its fixed point lies outside.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0, 4.0]), 1.0)
+        >>> half = sg.regions.HalfSpace([1.0, 0.0], 1.0)
+        >>> round(sg.oracles.linear_exponent((noise, 0.1), half), 9)  # R²/(2V), V = η/(2 − η)
+        9.5
     """
     center, V = _stationary(process)
     point = torch.from_numpy(center)[None]

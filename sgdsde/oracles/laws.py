@@ -18,7 +18,12 @@ Array = np.ndarray
 
 
 class Law(ABC):
-    """A law with mean 0 and variance 1; ``skewness`` is its third cumulant."""
+    """A law with mean 0 and variance 1; ``skewness`` is its third cumulant.
+
+    Example:
+        >>> isinstance(sg.oracles.TwoPointLaw(0.2), sg.oracles.Law)
+        True
+    """
 
     skewness: float
 
@@ -37,7 +42,12 @@ class Law(ABC):
 
 @dataclass(frozen=True)
 class GaussianLaw(Law):
-    """ζ ~ N(0, 1); Gauss–Hermite quadrature."""
+    """ζ ~ N(0, 1); Gauss–Hermite quadrature.
+
+    Example:
+        >>> sg.oracles.GaussianLaw().skewness
+        0.0
+    """
 
     skewness: float = 0.0
 
@@ -58,6 +68,10 @@ class TwoPointLaw(Law):
 
     Raises:
         InputError: p is not inside (0, 1).
+
+    Example:
+        >>> round(sg.oracles.TwoPointLaw(0.2).skewness, 9)  # (q − p)/√(pq)
+        1.5
     """
 
     p: float = 0.5
@@ -84,7 +98,12 @@ class TwoPointLaw(Law):
 
 @dataclass(frozen=True)
 class ExponentialLaw(Law):
-    """ζ = E − 1 with E ~ Exp(1): skewness 2, an exponential upper tail; Gauss–Laguerre quadrature."""
+    """ζ = E − 1 with E ~ Exp(1): skewness 2, an exponential upper tail; Gauss–Laguerre quadrature.
+
+    Example:
+        >>> sg.oracles.ExponentialLaw().skewness
+        2.0
+    """
 
     skewness: float = 2.0
 

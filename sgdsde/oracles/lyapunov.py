@@ -47,6 +47,11 @@ def discrete_lyapunov(A: Tensor, C: Tensor, *, eta: float) -> Float[Tensor, "dim
     Raises:
         InputError: shapes that do not fit, η ≤ 0.
         OracleRefusal: I − ηA is not stable.
+
+    Example:
+        >>> A, C = torch.tensor([[1.0]], dtype=torch.float64), torch.tensor([[1.0]], dtype=torch.float64)
+        >>> round(sg.oracles.discrete_lyapunov(A, C, eta=0.5).item(), 9)  # η/(2 − η)
+        0.333333333
     """
     A, C = torch.as_tensor(np.asarray(A, dtype=float)), torch.as_tensor(np.asarray(C, dtype=float))
     if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape != C.shape:

@@ -24,6 +24,11 @@ class Moments:
     Raises:
         InputError: the shapes do not fit, or the covariance is not symmetric.
         OracleRefusal: an entry is not finite (the ensemble has grown beyond what float64 holds).
+
+    Example:
+        >>> moments = sg.oracles.sgd_moments(sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0), 0.5, [8.0], 2)
+        >>> moments.mean.tolist(), moments.covariance.tolist()  # 8·(1−x)², η²(1 + (1−x)²)
+        ([2.0], [[0.3125]])
     """
 
     mean: Float[Tensor, " dim"]

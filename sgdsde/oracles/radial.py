@@ -47,6 +47,12 @@ def sgd_crossing(noise: Noise, eta: float, *, tolerance: float = 1e-5) -> Relaxa
     Raises:
         InputError: another objective, or another noise.
         OracleRefusal: two bases differ by more than the tolerance.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.StiffeningWell(2), 1.0)
+        >>> rate = sg.oracles.sgd_crossing(noise, 0.2)
+        >>> 0 < float(rate) < 1, rate.frequency
+        (True, 0.0)
     """
     well, temperature = _problem(noise, positive(eta, "eta"))
 
@@ -63,6 +69,12 @@ def sde_crossing(sde: ModifiedEquation, *, tolerance: float = 1e-5) -> Relaxatio
 
     Raises:
         OracleRefusal: also where the model does not exist on the region that carries the Gibbs weight.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.StiffeningWell(2), 1.0)
+        >>> rate = sg.oracles.sde_crossing(sg.sdes.SME1(noise, 0.2)).rate
+        >>> 0.5 < rate / sg.oracles.sgd_crossing(noise, 0.2).rate < 2
+        True
     """
     well, temperature = _problem(sde.noise, sde.eta)
     what = type(sde).__name__

@@ -32,6 +32,12 @@ def shuffled_sgd_moments(objective: Objective, batch_size: int, eta: float, thet
     Raises:
         InputError: η ≤ 0, B > n, k no integer ≥ 0, θ₀ of a wrong shape.
         OracleRefusal: per-sample gradients do not differ by constants.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> moments = sg.oracles.shuffled_sgd_moments(line, 1, 0.5, [0.0], 2)
+        >>> moments.mean.tolist(), moments.covariance.tolist()  # ±η(1 − (1−ηλ)) = ±0.25 after an epoch
+        ([0.0], [[0.0625]])
     """
     epoch = _Epoch(ShuffledSGD(objective, batch_size, eta))
     marks, single = iterates(k)
@@ -49,6 +55,13 @@ def shuffled_stationary_covariance(objective: Objective, batch_size: int, eta: f
     Raises:
         InputError: η ≤ 0, B > n.
         OracleRefusal: per-sample gradients do not differ by constants, or a direction is not stable.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> ends = sg.oracles.shuffled_stationary_covariance(line, 1, 0.5)[0].item()
+        >>> batches = sg.oracles.stationary_covariance(sg.noises.Minibatch(line, 1), 0.5).item()
+        >>> round(ends, 9), round(batches, 9)  # (η²x²)/(1 − (1−x)⁴), against η/(2−η)
+        (0.066666667, 0.333333333)
     """
     epoch = _Epoch(ShuffledSGD(objective, batch_size, eta))
     whole = epoch.upto(epoch.length)

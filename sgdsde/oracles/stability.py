@@ -28,6 +28,11 @@ def mean_square_growth(model: Noise | SDE | Kernel, eta: float | None = None) ->
     Raises:
         InputError: η is missing for a noise, given for something else, or ≤ 0.
         OracleRefusal: the model is not linear, its noise is no quadratic, or the dimension is above 32.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> round(sg.oracles.mean_square_growth(noise, 0.5), 9)  # (1 − ηλ)²
+        0.25
     """
     if isinstance(model, Noise):
         if eta is None:
@@ -61,6 +66,11 @@ def mean_square_threshold(growth: Callable[[float], float], *, low: float, high:
 
     Raises:
         InputError: the range is empty, or growth is not below 1 at ``low``.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([4.0]), 1.0)
+        >>> round(sg.oracles.mean_square_threshold(lambda eta: sg.oracles.mean_square_growth(noise, eta), low=0.1, high=1.0), 9)  # 2/λ
+        0.5
     """
     low, high = positive(low, "low"), positive(high, "high")
     if not low < high:

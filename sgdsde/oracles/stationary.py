@@ -24,7 +24,15 @@ from sgdsde.types import InputError, OracleRefusal, positive
 
 
 def stationary_covariance(model: Noise | SDE | Kernel, eta: float | None = None) -> Float[Tensor, "dim dim"]:
-    """The stationary covariance of SGD (a noise and η), of an SDE, or of a kernel. Errors: see :func:`stationary_moments`."""
+    """The stationary covariance of SGD (a noise and η), of an SDE, or of a kernel. Errors: see :func:`stationary_moments`.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> round(sg.oracles.stationary_covariance(noise, 0.5).item(), 9)  # SGD: η/(λ(2 − ηλ))
+        0.333333333
+        >>> round(sg.oracles.stationary_covariance(sg.sdes.SME1(noise, 0.5)).item(), 9)  # SME-1: η/(2λ)
+        0.25
+    """
     return stationary_moments(model, eta).covariance
 
 
@@ -35,6 +43,11 @@ def stationary_moments(model: Noise | SDE | Kernel, eta: float | None = None) ->
         InputError: η is missing for a noise, given for something else, or ≤ 0; the model is none of these types.
         DomainError: the SDE's Q is constant and indefinite.
         OracleRefusal: no stationary covariance exists (the offending eigenvalue is told), the model is not linear, or no law is derived.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0], center=[3.0]), 1.0)
+        >>> sg.oracles.stationary_moments(noise, 0.5).mean.tolist()
+        [3.0]
     """
     if isinstance(model, Noise):
         if eta is None:
@@ -68,6 +81,12 @@ def momentum_stationary_moments(noise: Noise, eta: float, beta: float) -> Moment
     Raises:
         InputError: η ≤ 0, β outside [0, 1).
         OracleRefusal: the Hessian or Σ is not constant, or a direction is not stable (ηλ ≥ 2(1+β), or λ ≤ 0).
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> variance = sg.oracles.momentum_stationary_moments(noise, 0.1, 0.9).covariance[0, 0].item()
+        >>> round(variance / (0.1 * 1.9 / (0.1 * (2 * 1.9 - 0.1))), 9)  # η(1+β)/(λ(1−β)(2(1+β)−ηλ))
+        1.0
     """
     eta, beta = positive(eta, "eta"), float(beta)
     if not 0 <= beta < 1:

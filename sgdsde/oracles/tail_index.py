@@ -31,6 +31,13 @@ def kesten_index(model: Noise | SDE, eta: float | None = None) -> float:
     Raises:
         InputError: η is missing for a noise, given for an SDE, or ≤ 0; the dimension is not 1.
         OracleRefusal: the covariance does not grow with w (Gaussian tails), the model has no stationary law (E log|G| ≥ 0), or α is above 200.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), lambda theta: (1.0 + theta**2)[:, :, None])
+        >>> index = sg.oracles.kesten_index(noise, 0.5)
+        >>> z = np.random.default_rng(0).standard_normal(200_000)
+        >>> round(float(np.mean(np.abs(0.5 + 0.5 * z) ** index)), 1)  # α solves E|1 − ηλ + ηz|^α = 1
+        1.0
     """
     if isinstance(model, Noise):
         if eta is None:

@@ -74,6 +74,12 @@ class WeakError:
     """Per test function: E φ(θ_k) (``sgd``), E φ(X_T) (``sde``), their difference ``error`` = sde − sgd, and its ``accuracy``.
 
     Each is a dictionary by the test function's name; values are floats for one start point ``[dim]`` and arrays ``[P]`` for start points ``[P, dim]``.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.DoubleWell(), 0.25)
+        >>> found = sg.oracles.weak_error(sg.sdes.SME2, noise, eta=0.1, theta0=[-1.0], horizon=0.5)
+        >>> all(abs(found.error[name] - (found.sde[name] - found.sgd[name])) < 1e-12 for name in found.error)
+        True
     """
 
     model: str
@@ -120,6 +126,15 @@ def weak_error(
         InputError: shapes, η ≤ 0, a horizon that is no multiple of η, a model made for another η, or a noise without a stated law.
         OracleRefusal: dimension above 2, a 2-D problem that is not 2π-periodic, a model that does not exist where the law goes, or an accuracy
             that is not reached. The message says which.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.DoubleWell(), 0.25)
+        >>> coarse, fine = (
+        ...     sg.oracles.weak_error(sg.sdes.SME2, noise, eta=eta, theta0=[-1.3], horizon=0.8, functions={"mean": lambda theta: theta[:, 0]})
+        ...     for eta in (0.05, 0.025)
+        ... )
+        >>> round(math.log2(coarse.error["mean"] / fine.error["mean"]), 1)  # weak order 2
+        2.0
     """
     return weak_errors({"model": sde_or_model}, noise, eta=eta, theta0=theta0, horizon=horizon, functions=functions, law=law, tolerance=tolerance)["model"]
 
@@ -135,7 +150,15 @@ def weak_errors(
     law: Law | None = None,
     tolerance: float = TOLERANCE,
 ) -> dict[str, WeakError]:
-    """:func:`weak_error` of several models against one SGD, which is propagated once."""
+    """:func:`weak_error` of several models against one SGD, which is propagated once.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.DoubleWell(), 0.25)
+        >>> models = {"SME1": sg.sdes.SME1, "SME2": sg.sdes.SME2}
+        >>> found = sg.oracles.weak_errors(models, noise, eta=0.05, theta0=[-1.3], horizon=0.4, functions={"mean": lambda theta: theta[:, 0]})
+        >>> abs(found["SME2"].error["mean"]) < abs(found["SME1"].error["mean"])
+        True
+    """
     eta, horizon, tolerance = positive(eta, "eta"), positive(horizon, "horizon"), positive(tolerance, "tolerance")
     sdes = {name: _made(model, noise, eta) for name, model in models.items()}
     functions = functions if functions is not None else _default_functions(noise.objective.dim)
@@ -161,7 +184,16 @@ def weak_errors(
 def sgd_expectations(
     noise: Noise, *, eta: float, theta0: Any, horizon: float, functions: Functions, law: Law | None = None, tolerance: float = TOLERANCE
 ) -> Expectations:
-    """E φ(θ_k), k = horizon/η, ``[functions, starts]`` with accuracies. Arguments and errors: :func:`weak_error`."""
+    """E φ(θ_k), k = horizon/η, ``[functions, starts]`` with accuracies. Arguments and errors: :func:`weak_error`.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> found = sg.oracles.sgd_expectations(
+        ...     noise, eta=0.5, theta0=[8.0], horizon=1.0, functions={"square": lambda theta: theta[:, 0] ** 2}
+        ... )
+        >>> round(float(found.value[0, 0]), 6)  # (8·0.25)² + 0.25·(1 + 0.25)
+        4.3125
+    """
     dim = noise.objective.dim
     if law is None:
         if not isinstance(noise, GaussianNoise):
@@ -179,7 +211,16 @@ def sgd_expectations(
 
 
 def sde_expectations(sde: SDE, *, theta0: Any, horizon: float, functions: Functions, tolerance: float = TOLERANCE) -> Expectations:
-    """E φ(X_T), ``[functions, starts]`` with accuracies. Arguments and errors: :func:`weak_error`."""
+    """E φ(X_T), ``[functions, starts]`` with accuracies. Arguments and errors: :func:`weak_error`.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> found = sg.oracles.sde_expectations(
+        ...     sg.sdes.GradientFlow(noise, 0.1), theta0=[2.0], horizon=1.0, functions={"mean": lambda theta: theta[:, 0]}
+        ... )
+        >>> round(float(found.value[0, 0]) * math.e, 6)  # 2e⁻¹
+        2.0
+    """
     starts, horizon = as_points(theta0, sde.dim, name="theta0").to(torch.float64).cpu().numpy(), positive(horizon, "horizon")
     if sde.dim == 1:
         return sde_on_line(sde, starts=starts[:, 0], horizon=horizon, functions=functions, tolerance=tolerance)

@@ -38,6 +38,11 @@ class PastLogarithm:
 
     Raises:
         InputError: η ≤ 0.
+
+    Example:
+        >>> share = sg.sdes.PastLogarithm(sg.objectives.Quadratic([4.0, 1.0]), 0.5)
+        >>> share(torch.zeros(1, 2, dtype=torch.float64)).tolist()  # ηλ = 2 and ½
+        [0.5]
     """
 
     objective: Objective
@@ -62,6 +67,12 @@ class PositivityDefect:
 
     Raises:
         InputError: η ≤ 0; a noise without minibatches in more than 64 dimensions.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([3.0, 0.1]), [[1.0, 1.0], [1.0, 1.0]])  # rank one, not along an axis
+        >>> defect = sg.sdes.PositivityDefect(noise, 0.3)(torch.zeros(1, 2, dtype=torch.float64)).item()
+        >>> 0.0 < defect < 1.0
+        True
     """
 
     noise: Noise
@@ -94,7 +105,14 @@ class PositivityDefect:
 
 
 def along_a_run(noise: Noise, eta: float, *, k: int = 10) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Both, for ``simulate(..., observe=…)``: ``defect of Q`` and ``share past eta·lambda = 1``."""
+    """Both, for ``simulate(..., observe=…)``: ``defect of Q`` and ``share past eta·lambda = 1``.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([4.0, 1.0]), 1.0)
+        >>> watched = sg.sdes.along_a_run(noise, 0.5)
+        >>> sorted(watched)
+        ['defect of Q', 'share past eta·lambda = 1']
+    """
     return {"defect of Q": PositivityDefect(noise, eta, k), "share past eta·lambda = 1": PastLogarithm(noise.objective, eta, k)}
 
 

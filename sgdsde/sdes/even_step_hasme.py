@@ -24,6 +24,13 @@ class EvenStepHASME(HadamardEquation):
 
     Raises:
         DomainError: on construction if the Hessian is constant with an ηλ = 1; by ``check`` (before a run) if Q is constant and indefinite.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.5]), 1.0)
+        >>> model = sg.oracles.sde_moments(sg.sdes.EvenStepHASME(noise, 1.0), [1.0], 2.0)  # ηλ = 1.5: past the logarithm
+        >>> sgd = sg.oracles.sgd_moments(noise, 1.0, [1.0], 2)
+        >>> round(model.mean.item() / sgd.mean.item(), 9), round(model.covariance.item() / sgd.covariance.item(), 9)
+        (1.0, 1.0)
     """
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", psd: str = "stop") -> None:

@@ -11,7 +11,13 @@ from sgdsde.sde import ModifiedEquation
 
 
 class GradientFlow(ModifiedEquation):
-    """b = −g, Q = 0 (an ODE: ``noise_dim`` is 0)."""
+    """b = −g, Q = 0 (an ODE: ``noise_dim`` is 0).
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> sg.sdes.GradientFlow(noise, 0.1).drift(0.0, torch.tensor([[1.0]], dtype=torch.float64)).item()  # −λθ
+        -2.0
+    """
 
     def __init__(self, noise: Noise, eta: float) -> None:
         super().__init__(noise, eta)

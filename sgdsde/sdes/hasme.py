@@ -24,6 +24,12 @@ class HASME(HadamardEquation):
 
     Raises:
         DomainError: on construction if the Hessian is constant with ηλ ≥ 1; by ``check`` (before a run) if Q is constant and indefinite.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> model, sgd = (sg.oracles.stationary_covariance(*of).item() for of in ((sg.sdes.HASME(noise, 0.25),), (noise, 0.25)))
+        >>> round(model / sgd, 9)
+        1.0
     """
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", psd: str = "stop") -> None:

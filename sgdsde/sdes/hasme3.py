@@ -17,7 +17,14 @@ from sgdsde.sdes.third_order import shifted, third_order_drift
 
 
 class HASME3(HadamardEquation):
-    """b = L − (η²/12)∇³f[g,g] + (η²/4)(Σ:∂∂)g, Q = η·U[(UᵀΣ⁺U)ᵢⱼφ(mᵢmⱼ)]Uᵀ; ``noise_dim`` = dim. ``log`` and ``psd`` as in :class:`HASME`."""
+    """b = L − (η²/12)∇³f[g,g] + (η²/4)(Σ:∂∂)g, Q = η·U[(UᵀΣ⁺U)ᵢⱼφ(mᵢmⱼ)]Uᵀ; ``noise_dim`` = dim. ``log`` and ``psd`` as in :class:`HASME`.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.DoubleWell(), 0.25)
+        >>> theta = torch.tensor([[-1.3]], dtype=torch.float64)
+        >>> sg.sdes.HASME3(noise, 0.1).drift(0.0, theta).item() > sg.sdes.HASME(noise, 0.1).drift(0.0, theta).item()
+        True
+    """
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", psd: str = "stop") -> None:
         super().__init__(noise, eta, domain=RealLogarithm(log), psd=psd)

@@ -15,7 +15,15 @@ from sgdsde.sdes.third_order import shifted, third_order_drift
 
 
 class HASME3Product(ProductEquation):
-    """b = L − (η²/12)∇³f[g,g] + (η²/4)(Σ:∂∂)g, Q = η·SΣ(θ+(η/2)g)S. ``log`` and ``functions`` as in :class:`HASMEProduct`."""
+    """b = L − (η²/12)∇³f[g,g] + (η²/4)(Σ:∂∂)g, Q = η·SΣ(θ+(η/2)g)S. ``log`` and ``functions`` as in :class:`HASMEProduct`.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> theta = torch.tensor([[1.0]], dtype=torch.float64)
+        >>> models = [model(noise, 0.25) for model in (sg.sdes.HASME3Product, sg.sdes.HASME)]
+        >>> [round(model.drift(0.0, theta).item(), 6) for model in models]  # nothing to add on a quadratic
+        [-2.772589, -2.772589]
+    """
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", functions: MatrixFunctions | None = None) -> None:
         super().__init__(noise, eta, log=log, functions=functions or Dense())

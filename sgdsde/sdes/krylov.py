@@ -34,6 +34,13 @@ class Krylov(MatrixFunctions):
 
     Raises:
         InputError: ``steps`` is no integer ≥ 1.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0, 1.0]), 1.0)
+        >>> theta = torch.ones(1, 2, dtype=torch.float64)
+        >>> dense, krylov = (sg.sdes.HASMEProduct(noise, 0.25, functions=f).drift(0.0, theta) for f in (sg.sdes.Dense(), sg.sdes.Krylov(2)))
+        >>> bool(torch.allclose(dense, krylov))
+        True
     """
 
     steps: int = 16

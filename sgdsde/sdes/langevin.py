@@ -24,6 +24,11 @@ class Langevin(ModifiedEquation):
 
     Raises:
         InputError: temperature ≤ 0 or not finite.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> round(sg.oracles.stationary_covariance(sg.sdes.Langevin(noise, 0.1, temperature=0.5)).item(), 9)  # T/λ
+        0.25
     """
 
     def __init__(self, noise: Noise, eta: float, *, temperature: float | None = None) -> None:

@@ -38,6 +38,10 @@ class HessianFunctions(ABC):
     def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
         """SΣS for matrices ``[P, dim, dim]``."""
 
+    def width(self, dim: int) -> int:
+        """Numbers per path that one evaluation touches."""
+        return dim
+
     def begin(self) -> None:
         """A block of paths begins: forget what an earlier one left."""
         return None
@@ -61,7 +65,13 @@ class MatrixFunctions(ABC):
 
 @dataclass(frozen=True)
 class Dense(MatrixFunctions):
-    """Eigenvectors of the dense Hessian: exact."""
+    """Eigenvectors of the dense Hessian: exact.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> sg.sdes.HASMEProduct(noise, 0.1, functions=sg.sdes.Dense()).noise_dim
+        1
+    """
 
     def bind(self, objective: Objective, eta: float, domain: LogDomain) -> HessianFunctions:
         return _DenseFunctions(objective, eta, domain)
@@ -82,6 +92,9 @@ class _DenseFunctions(HessianFunctions):
     def both(self, theta: Tensor, g: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         spectrum = self._spectrum(theta)
         return spectrum.apply(ell(spectrum.x), g), spectrum.apply(phi_square(spectrum.x).sqrt(), v)
+
+    def width(self, dim: int) -> int:
+        return self._spectrum.width
 
     def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
         spectrum = self._spectrum(theta)

@@ -12,7 +12,14 @@ from sgdsde.sde import ModifiedEquation
 
 
 class SME1(ModifiedEquation):
-    """b = −g, Q = ηΣ."""
+    """b = −g, Q = ηΣ.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> sde, theta = sg.sdes.SME1(noise, 0.1), torch.tensor([[1.0]], dtype=torch.float64)
+        >>> sde.drift(0.0, theta).item(), sde.diffusion(0.0, theta).item()  # −λθ, ησ²
+        (-2.0, 0.1)
+    """
 
     hessian_in_diffusion = False
 

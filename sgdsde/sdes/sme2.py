@@ -12,7 +12,13 @@ from sgdsde.sde import ModifiedEquation
 
 
 class SME2(ModifiedEquation):
-    """b = −g − (η/2)Hg, Q = ηΣ."""
+    """b = −g − (η/2)Hg, Q = ηΣ.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> sg.sdes.SME2(noise, 0.1).drift(0.0, torch.tensor([[1.0]], dtype=torch.float64)).item()  # −λθ(1 + ηλ/2)
+        -2.2
+    """
 
     hessian_in_diffusion = False
 

@@ -15,7 +15,13 @@ from sgdsde.sdes.third_order import shifted, third_order_drift
 
 
 class SME3(ModifiedEquation):
-    """b = −g −(η/2)Hg −η²[H²g/3 + ∇³f[g,g]/12] + (η²/4)(Σ:∂∂)g, Q = η(I+ηH/2)Σ(θ+(η/2)g)(I+ηH/2); ``noise_dim`` is the noise's."""
+    """b = −g −(η/2)Hg −η²[H²g/3 + ∇³f[g,g]/12] + (η²/4)(Σ:∂∂)g, Q = η(I+ηH/2)Σ(θ+(η/2)g)(I+ηH/2); ``noise_dim`` is the noise's.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> round(sg.sdes.SME3(noise, 0.1).diffusion(0.0, torch.zeros(1, 1, dtype=torch.float64)).item(), 9)  # η(1 + ηλ/2)²
+        0.121
+    """
 
     def drift(self, t: float, x: Tensor) -> Tensor:
         return self._drift(x, grad(self.objective, x))

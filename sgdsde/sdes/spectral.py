@@ -51,6 +51,12 @@ class Spectral(MatrixFunctions):
 
     Raises:
         InputError: k is no integer ≥ 1, tolerance ≤ 0, or bulk outside (0, 0.85].
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0, 0.1, 0.1]), 1.0)
+        >>> sde = sg.sdes.HASMEProduct(noise, 0.25, functions=sg.sdes.Spectral(1))  # one outlier, a bulk
+        >>> sde.drift(0.0, torch.ones(1, 3, dtype=torch.float64)).shape
+        torch.Size([1, 3])
     """
 
     k: int = 10

@@ -14,13 +14,24 @@ from sgdsde.sdes.functions import HessianSpectrum, ell
 
 
 class SPF(ModifiedEquation):
-    """b = L, Q = ηΣ. ``log``: see :class:`HessianSpectrum`."""
+    """b = L, Q = ηΣ. ``log``: see :class:`HessianSpectrum`.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
+        >>> sde, theta = sg.sdes.SPF(noise, 0.25), torch.tensor([[1.0]], dtype=torch.float64)
+        >>> round(sde.drift(0.0, theta).item() / math.log(0.5), 9), sde.diffusion(0.0, theta).item()  # θ·log(1−ηλ)/η, ησ²
+        (4.0, 0.25)
+    """
 
     hessian_in_diffusion = False
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop") -> None:
         super().__init__(noise, eta)
         self.spectrum = HessianSpectrum(self.objective, self.eta, log)
+
+    @property
+    def width(self) -> int:
+        return max(super().width, self.spectrum.width)
 
     def drift(self, t: float, x: Tensor) -> Tensor:
         spectrum = self.spectrum(x)
