@@ -17,7 +17,7 @@ from sgdsde.data import Data, cifar10, digits, fashion_mnist, mnist
 from sgdsde.objectives import Network
 from sgdsde.rng import stream
 from sgdsde.runs import StudyConfig, option
-from sgdsde.training import TrainingNetwork
+from sgdsde.training import Plain, TrainingNetwork
 from sgdsde.types import Conventions, InputError
 
 READERS = {"mnist": mnist, "fashion-mnist": fashion_mnist, "cifar10": cifar10}
@@ -127,3 +127,10 @@ def normalised_of(config: ClassifierConfig, data: Data, *, width: int | None = N
 def starts(network: Network, seed: int, paths: int, *, device: str = "cpu") -> Float[Tensor, "paths dim"]:
     """PyTorch's own initialisation from a seed."""
     return network.initial(paths, stream(seed, "starts")).to(device)
+
+
+def alive(network: Network | TrainingNetwork, states: Float[Tensor, "paths dim"]) -> list[int]:
+    """The paths whose point and loss are finite: the others have diverged, and have no curvature."""
+    kept = torch.isfinite(states).all(1).nonzero()[:, 0].tolist()
+    trainable = network if isinstance(network, TrainingNetwork) else Plain(network)
+    return [path for path in kept if bool(torch.isfinite(trainable.evaluate(states[path : path + 1]).loss).all())]

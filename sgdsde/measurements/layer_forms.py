@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sgdsde.curvature import Operator, eigsh, gauss_newton_operator, kronecker_decoupling, layer_operator, overlap, rank_one_shares
 from sgdsde.curvature.operator import DENSE_DIM
+from sgdsde.measurements.classifiers import alive
 from sgdsde.objectives import Network
 from sgdsde.rng import stream
 from sgdsde.training import SGD, LossBelow, TrainingNetwork, train
@@ -62,6 +63,22 @@ def layer_forms(network: Network, theta: Float[Tensor, " dim"], layer: str, *, c
     }
 
 
+def forms_along(
+    network: Network | TrainingNetwork, theta0: Float[Tensor, "paths dim"], *, eta: float, batch: int, steps: Sequence[int], classes: int, seed: int
+) -> Float[np.ndarray, "paths times layers numbers"]:
+    """:func:`layer_forms` of every layer at the checkpoints ``steps`` of training; NaN where a path has diverged."""
+    run = train(network, theta0, optimiser=SGD(eta), batch_size=batch, steps=max(steps[-1], 1), save=steps, seed=seed)
+    layers = layers_of(network.frozen.module if isinstance(network, TrainingNetwork) else network.module)
+    found = np.full((len(theta0), len(steps), len(layers), len(FORM)), np.nan)
+    for t, states in enumerate(run.states):
+        for path in alive(network, states):
+            still = at(network, states[path])
+            for i, layer in enumerate(layers):
+                numbers = layer_forms(still, states[path], layer, classes=classes, seed=seed % 2**31 + path)
+                found[path, t, i] = [numbers[name] for name in FORM]
+    return found
+
+
 def kronecker_top(left: Float[Tensor, "out out"], right: Float[Tensor, "in in"], k: int) -> Float[Tensor, "p k"]:
     """The top k eigenvectors of left ⊗ right: products of those of the factors, by the products of their eigenvalues."""
     (a, U), (b, V) = torch.linalg.eigh(left), torch.linalg.eigh(right)
@@ -82,26 +99,39 @@ def nested_overlaps(U: Float[Tensor, "p k"], V: Float[Tensor, "p k"]) -> Float[n
     return (squares / torch.arange(1, U.shape[1] + 1).to(squares)).cpu().double().numpy()
 
 
+def sizes_of(module: nn.Module) -> tuple[tuple[int, int], ...]:
+    """(outputs, weights) of each layer."""
+    named = dict(module.named_parameters())
+    weights = [named[f"{name}.weight"] for name in layers_of(module)]
+    return tuple((int(weight.shape[0]), int(weight.numel())) for weight in weights)
+
+
 def overlaps_of_models(
     network: Network | TrainingNetwork,
-    starts: Float[Tensor, "two dim"],
+    starts: Float[Tensor, "paths dim"],
     *,
     eta: float,
     batch: int,
     loss: float,
     most: int,
-    shown: Sequence[int],
+    shown: int,
     seed: int,
-) -> list[Float[np.ndarray, " k"]]:
-    """For each layer, overlaps of the first 1…shown eigenvectors of two models trained from two starts to one loss; NaN where it was not reached."""
+) -> list[Float[np.ndarray, "pairs k"]]:
+    """For each layer and each pair of neighbouring starts: overlaps of the first k eigenvectors of two models trained to one loss, k up to twice the layer's
+    outputs or ``shown``; NaN where the loss was not reached.
+    """
     run = train(network, starts, optimiser=SGD(eta), batch_size=batch, steps=most, seed=seed, stop=LossBelow(level=loss))
-    if not bool((run.status == int(Status.EXITED)).all()):
-        return [np.full(k, np.nan) for k in shown]
-    models = [at(network, theta) for theta in run.final]
-    found = []
-    for layer, k in zip(layers_of(models[0].module), shown, strict=True):
-        first, second = (top_space(model, theta, layer, k) for model, theta in zip(models, run.final, strict=True))
-        found.append(nested_overlaps(first, second))
+    module = network.frozen.module if isinstance(network, TrainingNetwork) else network.module
+    most_of = [min(2 * outputs, shown, weights) for outputs, weights in sizes_of(module)]
+    found = [np.full((len(starts) // 2, k), np.nan) for k in most_of]
+    for pair in range(len(starts) // 2):
+        both = [2 * pair, 2 * pair + 1]
+        if not bool((run.status[both] == int(Status.EXITED)).all()):
+            continue
+        models = [at(network, run.final[path]) for path in both]
+        for i, (layer, k) in enumerate(zip(layers_of(module), most_of, strict=True)):
+            first, second = (top_space(model, run.final[path], layer, k) for model, path in zip(models, both, strict=True))
+            found[i][pair] = nested_overlaps(first, second)
     return found
 
 

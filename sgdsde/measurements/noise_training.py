@@ -31,6 +31,7 @@ from sgdsde.curvature import (
     trace,
 )
 from sgdsde.curvature.operator import DENSE_DIM
+from sgdsde.measurements.classifiers import alive
 from sgdsde.objectives import Network
 from sgdsde.rng import stream
 from sgdsde.training import SGD, LossDifferences, StepAngle, train
@@ -90,10 +91,8 @@ def along_training(
     step = np.full((len(theta0), len(steps), len(STEP)), np.nan)
     cosines = np.full((len(theta0), len(steps), top), np.nan)
     for t, states in enumerate(run.states):
-        for path, theta in enumerate(states):
-            if not bool(torch.isfinite(theta).all()):
-                continue  # a diverged path stays NaN, and is counted
-            found, angles, law = at_point(network, theta, eta=eta, batch=batch, top=top, vectors=vectors, seed=seed % 2**31 + path)
+        for path in alive(network, states):  # a diverged path stays NaN, and is counted
+            found, angles, law = at_point(network, states[path], eta=eta, batch=batch, top=top, vectors=vectors, seed=seed % 2**31 + path)
             delta = run.recorded["Δ"].values[t, path].cpu().double().numpy()
             point[path, t], cosines[path, t] = [found[name] for name in POINT], angles
             sizes = np.array([*np.quantile(delta, QUANTILES), delta.mean(), *law[:2], delta.mean() - law[0]]) / law[2]

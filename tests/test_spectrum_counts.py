@@ -1,0 +1,101 @@
+"""Bulk and outliers against dense matrices and spectra known by hand; the study of sizes on a few digits; classifiers and random labels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sgdsde.calculus import hessian, sample_grads
+from sgdsde.curvature import RatioRule, gauss_newton_operator
+from sgdsde.measurements import spectrum_counts
+from sgdsde.measurements.classifiers import ClassifierConfig, data_of, module_of, normalised_of, starts, with_random_labels
+from sgdsde.measurements.spectrum_counts import EDGES, binned, gradient_spectrum, spectrum
+from sgdsde.training import SGD, train
+from sgdsde.types import InputError
+
+sys.path.insert(0, str(Path(__file__).parent / "studies"))
+from curvature_cases import run_of, small
+
+
+def test_bulk_and_outliers_are_those_of_dense_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, f = small()
+    theta = train(f, starts(f, 1, 1), optimiser=SGD(0.2), batch_size=6, steps=200, seed=1).final[0]
+    found = spectrum(f, theta, shown=12, seed=0)
+    H = torch.linalg.eigvalsh(hessian(f, theta[None])[0]).numpy()
+    G = torch.linalg.eigvalsh(gauss_newton_operator(f, theta).dense()).flip(0).numpy()
+    np.testing.assert_allclose(found.top, G[:12], rtol=1e-6)
+    assert found.numbers["λmax"] == pytest.approx(H[-1])
+    assert found.numbers["−λmin/λmax"] == pytest.approx(-H[0] / H[-1])
+    assert found.numbers["near zero"] == pytest.approx(np.mean(np.abs(H) < 1e-3 * H[-1]))
+    assert found.numbers["largest ratio"] == RatioRule(most=11).split(G[:12]).count
+    assert found.numbers["above a tenth"] == (0.1 * G[0] < G).sum()
+    assert found.density.sum() == pytest.approx(1)
+    seen = np.abs(H) > 10 ** EDGES[4] * H[-1]  # the sign of what is zero to rounding is chance
+    assert found.density[0, 4:].sum() == pytest.approx(np.mean(seen & (H > 0)))
+    assert found.density[1, 4:].sum() == pytest.approx(np.mean(seen & (H < 0)))
+    monkeypatch.setattr(spectrum_counts, "DENSE_DIM", 10)  # Lanczos: the ends to rounding, shares within .1
+    free = spectrum(f, theta, shown=12, seed=0)
+    assert free.numbers["λmax"] == pytest.approx(H[-1])
+    assert free.numbers["−λmin/λmax"] == pytest.approx(-H[0] / H[-1], rel=1e-5)
+    assert free.numbers["near zero"] == pytest.approx(found.numbers["near zero"], abs=0.1)
+
+
+@pytest.mark.parametrize("samples", [40, 60])
+def test_the_spectrum_of_gradients_from_either_side(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From gᵢᵀgⱼ/n where n < dim, from M where not; in pieces too."""
+    _, f = small(samples=samples, width=1, depth=1) if samples == 60 else small(samples=samples)
+    theta = starts(f, 5, 1)[0]
+    g = sample_grads(f, theta[None])[0]
+    wanted = torch.linalg.eigvalsh(g.T @ g / f.n).flip(0)[: min(f.n, f.dim)]
+    monkeypatch.setattr(spectrum_counts, "_ELEMENTS", 7 * f.dim)
+    np.testing.assert_allclose(gradient_spectrum(f, theta), wanted.clamp(min=0).numpy(), atol=1e-12)
+
+
+def test_eigenvalues_are_counted_in_the_bin_of_their_size() -> None:
+    counts = binned(np.array([1.0, 0.5, 0.0, -0.2, 1e-12]), np.full(5, 0.2))
+    assert counts.sum() == pytest.approx(1)
+    assert counts[0, -1] == pytest.approx(0.2)
+    assert counts[0, 0] == pytest.approx(0.4)
+    assert counts[1, np.searchsorted(EDGES, np.log10(0.2)) - 1] == pytest.approx(0.2)
+
+
+def test_classifiers_have_the_layers_that_they_say() -> None:
+    config = ClassifierConfig(samples=30, width=3, depth=2, model="cnn")
+    data = data_of(config)
+    kinds = [type(part) for part in module_of(config, data, norm=True)]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d] * 2 + [nn.Flatten, nn.Linear]
+    assert normalised_of(config, data).mode.count("BatchNorm") == 2
+    deep = [part.out_features for part in module_of(ClassifierConfig(samples=30), data, width=7, depth=3) if isinstance(part, nn.Linear)]
+    assert deep == [7, 7, 7, 10]
+    assert data_of(config, classes=3).classes == 3
+    assert float(data_of(config, standardize=True).x.mean()) == pytest.approx(0, abs=1e-12)
+    with pytest.raises(InputError, match="pooled away"):
+        module_of(config, data, depth=4)
+
+
+def test_labels_are_redrawn_in_the_share_that_is_asked_for() -> None:
+    """1,797 digits, share .5: .45 of the labels change; the count is within .06 of it (5 standard deviations)."""
+    data = data_of(ClassifierConfig(samples=1797))
+    changed = float((with_random_labels(data, 0.5, 3).y != data.y).double().mean())
+    assert abs(changed - 0.45) < 0.06
+    assert torch.equal(with_random_labels(data, 0.5, 3).y, with_random_labels(data, 0.5, 3).y)
+    assert not torch.equal(with_random_labels(data, 0.5, 3).y, with_random_labels(data, 0.5, 4).y)
+    assert torch.equal(with_random_labels(data, 0.0, 3).y, data.y)
+
+
+def test_the_study_counts_in_every_cell() -> None:
+    config, cells, summary = run_of("size-and-classes", batch=6, widths=(5, 6), depths=(1,), classes=(2, 4), labels=(0.5,), loss=1.5, shown=8, most=3000)
+    assert list(cells) == ["width 5", "width 6", "depth 1", "classes 2", "classes 4", "labels 0.5"]
+    lines = {(line.cell, line.quantity): line.estimate for line in summary.lines}
+    assert lines["width 6", "parameters"].value == 64 * 6 + 6 + 6 * 6 + 6 + 6 * 10 + 10
+    assert lines["classes 4", "loss"].value <= 1.5
+    assert 1 <= lines["width 5", "outliers, largest ratio"].value <= 7
+    assert len({panel.title for panel in summary.panels}) == 20
+    _, lost, told = run_of("size-and-classes", batch=6, widths=(3,), depths=(1,), classes=(2,), labels=(0.0,), loss=1e-6, shown=8, most=10)
+    assert int(lost["width 3"]["λmax"].lost) == config.paths
+    assert any("did not reach loss" in note for note in told.notes)
