@@ -55,7 +55,7 @@ class Cell:
 
 def block_size(kernel: sg.Kernel, paths: int, device: str) -> int:
     """Paths a block: what stays in a core's cache; on a device as many as fill it."""
-    return default_block_size(kernel) if device == "cpu" else max(1, min(paths, BLOCK_NUMBERS // kernel.dim))
+    return default_block_size(kernel, paths) if device == "cpu" else max(1, min(paths, BLOCK_NUMBERS // kernel.dim))
 
 
 def run(cell: Cell, dtype: torch.dtype, device: str) -> Callable[[], object]:
@@ -149,16 +149,21 @@ def lengths(page: Page, floors: Floors) -> None:
     longest = 10**3 if page.quick else 10**6
     for paths, dim, most, most_shipped in ((64, 10, longest, 0), (1000, 10, longest // 10, longest // 100), (10_000, 10, longest // 100, longest // 1000)):
         kernel = sg.kernels.EulerMaruyama(element_wise(dim), ETA / SUBSTEPS)
+        peaks = []
         for steps in (10**2, 10**3, 10**4, 10**5, 10**6):
             if steps > most:
                 continue
             spent, peak = with_memory(run(Cell("element-wise", kernel, paths, steps), floors.dtype, floors.device), floors.device)
+            peaks.append(peak)
             peer, grown = float("nan"), float("nan")
             if steps <= most_shipped and floors.device == "cpu":
                 peer, grown = with_memory(lambda paths=paths, steps=steps: shipped(paths, steps, floors.dtype, False), "cpu")
             others = (f"{1e6 * peer / steps:.0f}", f"{grown:.0f}") if peer == peer else ("", "")
             where = (floors.device, short(floors.dtype), 1, f"{paths:,}", dim, f"{steps:,}")
-            table.row(*where, f"{1e6 * spent / steps:.1f}", f"{peak:.0f}", *others)
+            table.row(*where, f"{1e6 * spent / steps:.1f}", f"{peak:.1f}", *others)
+        if len(peaks) > 1:
+            must, grown = "the longest run's peak at most 4 MiB (arrays of a few blocks) above the shortest's", peaks[-1] - peaks[0]
+            page.promise(f"memory as steps grow, {paths:,} paths", must, grown, at_most=4, dtype=short(floors.dtype), threads="1")
 
 
 def measure(page: Page, device: str) -> float:
