@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgdsde.curvature import Operator, eigsh, gauss_newton_operator, kronecker_decoupling, layer_operator, overlap, rank_one_shares
-from sgdsde.curvature.operator import DENSE_DIM
 from sgdsde.measurements.classifiers import alive
 from sgdsde.objectives import Network
 from sgdsde.rng import stream
@@ -90,7 +89,7 @@ def kronecker_top(left: Float[Tensor, "out out"], right: Float[Tensor, "in in"],
 def top_space(network: Network, theta: Float[Tensor, " dim"], layer: str, k: int) -> Float[Tensor, "p k"]:
     """The top k eigenvectors of a layer's block, descending."""
     block: Operator = layer_operator(gauss_newton_operator(network, theta), network, f"{layer}.weight")
-    return eigsh(block, k, dense_below=DENSE_DIM, progress=False).vectors
+    return eigsh(block, k, dense_below=0, progress=False).vectors
 
 
 def nested_overlaps(U: Float[Tensor, "p k"], V: Float[Tensor, "p k"]) -> Float[np.ndarray, " k"]:
