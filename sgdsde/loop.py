@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.kernel import Kernel, State
-from sgdsde.types import InputError, Status, Tally, tallying
+from sgdsde.types import InputError, Status, Tally, real, tallying
 
 #: (before, after, live, k, generator) -> status codes of the live paths (bool or int8; 0: goes on), or None: all go on
 Watch = Callable[[Tensor, Tensor, Tensor, int, torch.Generator], Tensor | None]
@@ -46,7 +46,7 @@ def ticks(kernel: Kernel, time: float, name: str) -> int:
     Raises:
         InputError: it is negative, not finite, or no multiple of the tick.
     """
-    time = float(time)
+    time = real(time, name)
     if not np.isfinite(time) or time < 0:
         raise InputError(f"{name} = {time}; wanted a finite SDE time ≥ 0.")
     count = round(time / kernel.tick)

@@ -21,7 +21,7 @@ from sgdsde.kernel import Kernel
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
 from sgdsde.rng import seed_sequence
 from sgdsde.trajectory import Trajectory
-from sgdsde.types import Conventions, Estimate, InputError, Tally, positive
+from sgdsde.types import Conventions, Estimate, InputError, Tally, numbers, positive
 
 
 def simulate(
@@ -186,7 +186,7 @@ def _estimate(blocks: list[list[tuple[int, np.ndarray, np.ndarray]]]) -> Estimat
 
 def _ticks_of(kernel: Kernel, horizon: float, save: Sequence[float] | None) -> _Times:
     last = ticks(kernel, positive(horizon, "horizon"), "horizon")
-    marks = [last] if save is None else [ticks(kernel, time, "save") for time in np.atleast_1d(np.asarray(save, dtype=float))]
+    marks = [last] if save is None else [ticks(kernel, float(time), "save") for time in np.atleast_1d(numbers(save, "save"))]
     if not marks or sorted(set(marks)) != marks:
         raise InputError(f"save = {save!r}; wanted increasing SDE times, at least one.")
     if marks[-1] > last:

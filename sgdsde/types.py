@@ -184,9 +184,11 @@ def as_points(theta: Any, dim: int, *, name: str = "theta") -> torch.Tensor:
     import torch
 
     if isinstance(theta, torch.Tensor):
-        points = theta if theta.is_floating_point() else theta.to(torch.float64)
+        points = theta if theta.is_floating_point() or theta.is_complex() else theta.to(torch.float64)
+        if points.dtype not in (torch.float64, torch.float32):
+            raise InputError(f"{name} has dtype {points.dtype}; wanted float64 or float32, for example {name}.double().")
     else:
-        points = torch.as_tensor(np.asarray(theta, dtype=np.float64))
+        points = torch.as_tensor(numbers(theta, name))
     if points.ndim == 0 and dim == 1:
         points = points.reshape(1, 1)
     if points.ndim == 1:
@@ -198,9 +200,38 @@ def as_points(theta: Any, dim: int, *, name: str = "theta") -> torch.Tensor:
     return points.detach()
 
 
+def numbers(values: Any, name: str) -> np.ndarray[Any, Any]:
+    """``values`` as an array of float64.
+
+    Raises:
+        InputError: words, complex numbers, rows of different lengths, None.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {values!r:.200}; wanted real numbers.") from None
+
+
+def real(value: Any, name: str) -> float:
+    """``value`` as a float: a number, or an array or tensor that holds one.
+
+    Raises:
+        InputError: words, truth values, complex numbers, arrays.
+    """
+    try:
+        if isinstance(value, str | bytes | bool | np.bool_) or np.iscomplexobj(value):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{name} = {value!r:.200}; wanted a number.") from None
+
+
 def positive(value: float, name: str) -> float:
-    """``value`` as a float, refused unless it is finite and above zero."""
-    number = float(value)
+    """``value`` as a float, refused unless it is a number, finite and above zero."""
+    number = real(value, name)
     if not (np.isfinite(number) and number > 0):
         raise InputError(f"{name} = {value}; wanted a finite number > 0.")
     return number

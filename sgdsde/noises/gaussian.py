@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
 from sgdsde.symmetric import eigenpairs
-from sgdsde.types import Conventions, InputError
+from sgdsde.types import Conventions, InputError, numbers
 
 
 class Gaussian(GaussianNoise):
@@ -102,7 +101,7 @@ def growing_covariance(theta: Tensor) -> Tensor:
 
 
 def _validated(covariance: Any, dim: int) -> Tensor:
-    matrix = covariance.detach().to(torch.float64) if isinstance(covariance, Tensor) else torch.as_tensor(np.asarray(covariance, dtype=float))
+    matrix = covariance.detach().to(torch.float64) if isinstance(covariance, Tensor) else torch.as_tensor(numbers(covariance, "covariance"))
     if matrix.ndim == 0:
         matrix = matrix * torch.eye(dim, dtype=torch.float64)
     if tuple(matrix.shape) != (dim, dim):
