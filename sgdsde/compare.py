@@ -182,8 +182,8 @@ def _noise_law(plan: _Plan, sgd: SGD, reference: Ensemble, twin: Ensemble, partn
         return {name: difference(column_means(columns[name]), column_means(others[name])) for name in columns}, "none: no common start, or too many parameters"
     control = LocalControl(sgd.noise, plan.eta, start[0])
     shadow, shadow_twin = control.sgd(), control.surrogate(partner)
-    size = default_block_size(Coupled(SGD(plan.noise, plan.eta), partner) if partner is not None else SGD(plan.noise, plan.eta))
-    run = plan.run(shadow, plan.paths, purpose=0, block_size=default_block_size(sgd))
+    size = default_block_size(Coupled(SGD(plan.noise, plan.eta), partner) if partner is not None else SGD(plan.noise, plan.eta), plan.paths)
+    run = plan.run(shadow, plan.paths, purpose=0, block_size=default_block_size(sgd, plan.paths))
     ticks = [round(time / plan.eta) for time in run.times.tolist()]
     states = plan.run(shadow_twin, plan.paths, purpose=1, block_size=size).states
     halves = shadow_twin.split(states)[0] if isinstance(shadow_twin, Coupled) else states

@@ -78,7 +78,7 @@ def exit_times(
     start = start_points(kernel, theta0, paths)
     last = _ticks_up(positive(horizon, "horizon") / kernel.tick)
     seed_sequence(seed, "exit_times")  # refuses a seed that no block could use
-    size = default_block_size(kernel) if block_size is None else checked_block_size(block_size)
+    size = default_block_size(kernel, start.paths) if block_size is None else checked_block_size(block_size)
     clock = monitor.clock(kernel, region)
     known = start.check(kernel)
     _refuse_start(kernel, region, start)

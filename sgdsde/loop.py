@@ -21,12 +21,22 @@ from sgdsde.types import InputError, Status, Tally, real, tallying
 #: (before, after, live, k, generator) -> status codes of the live paths (bool or int8; 0: goes on), or None: all go on
 Watch = Callable[[Tensor, Tensor, Tensor, int, torch.Generator], Tensor | None]
 
-_CACHE_ELEMENTS = 2**17
+#: numbers a block, at most and, where more workers could be fed, at least; paths a block at most
+_CACHE_ELEMENTS, _FEW_ELEMENTS, _MOST_PATHS = 2**17, 2**16, 2**15
+#: blocks into which an ensemble is cut, if they stay that large
+_WORKERS_FED = 4
 
 
-def default_block_size(kernel: Kernel) -> int:
-    """Paths a block: as many as keep a block's arrays in a core's cache, at least 64."""
-    return max(1, min(2**9, _CACHE_ELEMENTS // kernel.width // 64)) * 64
+def default_block_size(kernel: Kernel, paths: int) -> int:
+    """Paths a block, a multiple of 64 that cuts an ensemble of ``paths`` into blocks of about one size.
+
+    As many as keep a block's arrays in a core's cache; fewer where the ensemble would make less than four blocks and the Python of a step would still cost
+    little beside it. The kernel and the number of paths alone decide, never who runs the blocks.
+    """
+    largest = max(64, min(_MOST_PATHS, _CACHE_ELEMENTS // kernel.width))
+    smallest = max(64, min(_MOST_PATHS, _FEW_ELEMENTS // kernel.width))
+    blocks = max(-(-paths // largest), min(_WORKERS_FED, -(-paths // smallest)))
+    return -(-paths // blocks // 64) * 64
 
 
 def describe(kernel: Kernel) -> str:

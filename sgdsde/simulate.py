@@ -51,7 +51,7 @@ def simulate(
         seed: non-negative integer.
         stop: ``[P, dim]`` → bool ``[P]``; a path where it is true is frozen there with status EXITED.
         keep_states: False keeps the observables only; then memory does not grow with the number of saves.
-        block_size: paths a block; part of the recipe (default: from the kernel's width alone).
+        block_size: paths a block; part of the recipe (default: from the kernel's width and the number of paths).
         executor: any ``concurrent.futures.Executor`` to run blocks on; the results do not depend on it.
         progress: True/False forces the bar; None shows it on a terminal only.
 
@@ -63,7 +63,7 @@ def simulate(
     start = start_points(kernel, theta0, paths)
     observe = dict(observe or {})
     seed_sequence(seed, "simulate")  # refuses a seed that no block could use
-    size = default_block_size(kernel) if block_size is None else checked_block_size(block_size)
+    size = default_block_size(kernel, start.paths) if block_size is None else checked_block_size(block_size)
     if keep_states:
         enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
     known = start.check(kernel)

@@ -24,29 +24,35 @@ class AffineStep:
     def __init__(self, F: Float[Tensor, "dim dim"], s: Float[Tensor, " dim"], G: Float[Tensor, "dim noise_dim"]) -> None:
         self.F, self.s, self.G = F, s, G
         self.diagonal = _is_diagonal(F) and _is_diagonal(G)
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
+        self._cast: dict[tuple[torch.dtype, torch.device, int], tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(self, x: Tensor, dw: Tensor) -> Tensor:
         """The step; ``dw`` ``[P, noise_dim]`` is not changed."""
-        key = (x.dtype, x.device)
-        if key not in self._cast:
-            F, G = (self.F.diagonal(), self.G.diagonal()) if self.diagonal else (self.F.T.contiguous(), self.G.T.contiguous())
-            self._cast[key] = (F.to(x), self.s.to(x), G.to(x))
-        F, s, G = self._cast[key]
         if self.diagonal:
-            return self._element_wise(x, dw, F, s, G)
+            return self._element_wise(x, dw)
+        F, s, G = self._parts(x, 1)
         moved = torch.addmm(s, x, F)
         return moved.addmm_(dw, G) if dw.shape[1] else moved
 
-    def _element_wise(self, x: Tensor, dw: Tensor, F: Tensor, s: Tensor, G: Tensor) -> Tensor:
+    def _element_wise(self, x: Tensor, dw: Tensor) -> Tensor:
         """The step on rows of several points joined: broadcasting over rows of a few numbers costs torch twice the arithmetic."""
         paths, dim = x.shape
         joined = math.gcd(paths, _JOIN) if dim < _JOIN and x.is_contiguous() else 1
+        F, s, G = self._parts(x, joined)
         if joined == 1:
             return torch.addcmul(s, x, F).addcmul_(dw, G)
         rows = (paths // joined, joined * dim)
-        F, s, G = F.repeat(joined), s.repeat(joined), G.repeat(joined)
         return torch.addcmul(s, x.view(rows), F).addcmul_(dw.reshape(rows), G).view(paths, dim)
+
+    def _parts(self, x: Tensor, joined: int) -> tuple[Tensor, Tensor, Tensor]:
+        """F, s and G as the step needs them in the dtype and on the device of ``x``: diagonals, repeated for ``joined`` points, or transposes."""
+        key = (x.dtype, x.device, joined)
+        if key not in self._cast:
+            if self.diagonal:
+                self._cast[key] = tuple(part.to(x).repeat(joined) for part in (self.F.diagonal(), self.s, self.G.diagonal()))  # type: ignore[assignment]
+            else:
+                self._cast[key] = (self.F.T.contiguous().to(x), self.s.to(x), self.G.T.contiguous().to(x))
+        return self._cast[key]
 
 
 def diffusion_factor(sde: SDE) -> Float[Tensor, "dim noise_dim"]:

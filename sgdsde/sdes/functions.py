@@ -139,6 +139,12 @@ class HessianSpectrum:
             self._shift = float((guarded - spectrum.x).abs().max())
             self._constant[torch.float64, torch.device("cpu")] = Spectrum(guarded, spectrum.vectors)
 
+    @property
+    def width(self) -> int:
+        """Numbers per path that one evaluation touches: those of the eigenvectors, where they are wanted at each state."""
+        known = self._objective.facts
+        return self._objective.dim if known.constant_hessian or known.hessian_diagonal is not None else self._objective.dim**2
+
     def __call__(self, theta: Tensor) -> Spectrum:
         """The spectrum at ``theta`` under the policy; NaN eigenvalues where the model does not exist."""
         if self._objective.facts.constant_hessian:

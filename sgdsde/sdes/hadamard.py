@@ -56,6 +56,11 @@ class HadamardEquation(ModifiedEquation):
     def noise_point(self, theta: Tensor) -> Tensor:
         """Where Σ is taken."""
 
+    @property
+    def width(self) -> int:
+        element_wise = self.spectrum.width == self.dim and (self.constant or self.noise.variances(torch.zeros(1, self.dim)) is not None)
+        return max(super().width, self.dim if element_wise else self.dim**2)
+
     def drift(self, t: float, x: Tensor) -> Tensor:
         return self._drift(x, self.spectrum(x))
 

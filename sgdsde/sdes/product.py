@@ -40,6 +40,10 @@ class ProductEquation(ModifiedEquation):
     def noise_point(self, theta: Tensor, g: Tensor | None = None) -> Tensor:
         """Where R and Σ are taken; g is handed over where it is known."""
 
+    @property
+    def width(self) -> int:
+        return max(super().width, self._functions.width(self.dim))
+
     def begin(self) -> None:
         self._functions.begin()
 
