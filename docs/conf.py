@@ -37,8 +37,12 @@ suppress_warnings = ["docutils", "ref.python"]
 
 
 def _plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Absolute values, products and trailing underscores in formulas are no markup."""
+    """Absolute values, products and trailing underscores in formulas are no markup; examples stay as they are."""
+    example = False
     for index, line in enumerate(lines):
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>> "))  # an example ends with a blank line
+        if example:
+            continue
         parts = re.split(r"(``.*?``|:[\w:]+:`.*?`)", line)
         parts[::2] = [re.sub(r"([|*])", r"\\\1", re.sub(r"(\w)_(?!\w)", r"\1\\_", part)) for part in parts[::2]]
         # napoleon's own emphasis on names of parameters stays as it is

@@ -27,7 +27,7 @@ class EpochShuffling(Claim):
         "(nηλ)²/12 where that is small."
     )
     citations = (
-        Citation("2306.05300v2", "anti-correlated noise of epoch-based SGD and the variance of weights in flat directions"),
+        Citation("2306.05300v3", "anti-correlated noise of epoch-based SGD and the variance of weights in flat directions"),
         Citation("", "the formulas for every position of the epoch, derived in sgdsde.measurements.shuffled_variance"),
     )
     conditions = (

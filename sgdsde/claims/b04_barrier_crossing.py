@@ -36,7 +36,10 @@ class BarrierCrossing(Claim):
         "and its log ratio to SGD's is nearer to 0 than those of SME-1, SME-2 and SPF."
     )
     citations = (
-        Citation("2405.18373v3", "escape from stationary points as the aim of HA-SME; the paper's own statement is local, see B4-local"),
+        Citation(
+            "2405.18373v3",
+            "abstract: escape from stationary points as the aim of HA-SME, an escape time analysis; its comparison of models is local, see B4-local",
+        ),
         Citation("", "the statement beyond the local one, put to the test here"),
     )
     conditions = (

@@ -28,7 +28,7 @@ class LocalEscape(Claim):
         "Out of (θ* − r, θ* + r) around a minimum, looked at t = kη, with noise such that a = ηλr/(ησ) stays fixed: HA-SME's log ratio to SGD's mean exit is "
         "nearer to 0 than those of SME-1, SME-2 and SPF, and its mean exit is within 10 % of SGD's once the Hessian changes by a third at most within r."
     )
-    citations = (Citation("2405.18373v3", "abstract: accurate local escape where the local landscape near a stationary point is approximated by quadratics"),)
+    citations = (Citation("2405.18373v3", "abstract: more precise local escape where the landscape near a stationary point can be approximated by quadratics"),)
     conditions = (
         Condition("constant Gaussian noise, one dimension, looked at t = kη", "by construction"),
         Condition("ηλ < 1 within reach", "by construction: ηλ ≤ .8 within r"),

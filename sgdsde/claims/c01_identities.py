@@ -80,7 +80,7 @@ class LayerBlocks(_Exact, Claim):
     id = "C2"
     title = "In piecewise-linear networks every layer block of H is that of G, so tr H = tr G"
     statement = "In a ReLU network the diagonal block of H on each weight or bias equals that of the Gauss–Newton matrix G, to rounding (relative 1e-12)."
-    citations = (Citation("2010.04261v4", "layer-wise Hessians of piecewise-linear networks"), Citation("", "checked on dense matrices: this project's own"))
+    citations = (Citation("2010.04261v6", "layer-wise Hessians of piecewise-linear networks"), Citation("", "checked on dense matrices: this project's own"))
     conditions = (Condition("no unit stands on a kink", "almost surely at drawn points"), Condition("feed-forward, no weight used twice", "by construction"))
     not_shown = "Blocks between layers: there H and G differ (C4). Smooth activations: the control shows that their blocks differ."
 

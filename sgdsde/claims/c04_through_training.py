@@ -99,7 +99,7 @@ class NoiseScale(_Training, Claim):
     id = "C6"
     title = "The noise follows the Hessian in direction, not in scale: Σ = cH with constant c fails"
     statement = "tr M/tr H falls along training, at the end to less than a tenth of its value at initialisation, while the top eigenspaces stay aligned."
-    citations = (Citation("2010.04261v4", "the Hessian and the covariance of gradients"), Citation("", "the scale along training: this project's own"))
+    citations = (Citation("2010.04261v6", "the Hessian and the covariance of gradients"), Citation("", "the scale along training: this project's own"))
     conditions = (NETWORK, Condition("M stands for the noise", "Σ = M − μμᵀ; the gradient μ is small once trained"))
     not_shown = "What an SDE built on Σ = cH predicts: C6-join. Losses with weight decay or noisy labels, where M does not vanish."
 
@@ -122,7 +122,7 @@ class DiagonalExponent(_Training, Claim):
     id = "C7"
     title = "Coordinate by coordinate the noise is a power of the curvature with exponent 1 to 2"
     statement = "The least-squares slope γ of log Mᵢᵢ on log Gᵢᵢ over the coordinates lies between 1 and 2 at every checkpoint."
-    citations = (Citation("2010.04261v4", "diagonal of the covariance against that of the Hessian"),)
+    citations = (Citation("2010.04261v6", "diagonal of the covariance against that of the Hessian"),)
     conditions = (NETWORK, Condition("coordinates with a dead input are left out", "below 1e-12 of the largest"))
     not_shown = "That one power law describes all coordinates: γ is the slope of a line through a cloud. Larger networks."
 

@@ -40,7 +40,7 @@ class OutliersAndClasses(_Sizes, Claim):
     statement = (
         "On digits in [0, 1] with c = 2, 3, 5, 10 classes, trained to loss .1, the largest ratio of neighbouring eigenvalues of G cuts off c−1 or c of them."
     )
-    citations = (Citation("1706.04454v3", "outliers of the spectrum and the number of classes"), Citation("2010.04261v4", "c−1 outliers"))
+    citations = (Citation("1706.04454v3", "outliers of the spectrum and the number of classes"), Citation("2010.04261v6", "c−1 outliers"))
     conditions = (RULE, Condition("inputs with a dominant mean", "pixels in [0, 1]; standardised inputs are the control"))
     not_shown = "Other rules: the largest difference finds fewer. Centred inputs, other stages of training: the count depends on rule and data."
     size_name = "classes c"

@@ -19,7 +19,7 @@ CONDITIONS = (
     Condition("the network", "digits in [0, 1], n = 1,000, ReLU 64-20-20-10, SGD η = .1, B = 32; starts are drawn"),
     Condition("piecewise-linear units, so that H's blocks are G's", "C2"),
 )
-WU = Citation("2010.04261v4", "the decoupling conjecture and what follows from it")
+WU = Citation("2010.04261v6", "the decoupling conjecture and what follows from it")
 
 
 def _plan(profile: str, seed: int, key: str, label: str, zone: Zone, control: tuple[str, str, int], layers: tuple[int, ...] = (0, 1, 2)) -> Plan:

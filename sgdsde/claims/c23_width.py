@@ -19,7 +19,7 @@ class GapGrowsWithWidth(Claim):
     id = "C23"
     title = "In random two-layer networks the gap after c−1 eigenvalues of E[M] grows with width"
     statement = "λ_{c−1}/λ_c of the first layer's mean output curvature E[M] exceeds its value at width 50 at each larger width, twofold at the largest."
-    citations = (Citation("2010.04261v4", "random two-layer networks of growing width"),)
+    citations = (Citation("2010.04261v6", "random two-layer networks of growing width"),)
     conditions = (Condition("random weights", "uniform, ±1/√(inputs of the layer)"), Condition("inputs", "digits in [0, 1]; the paper's are Gaussian"))
     not_shown = "Trained networks. A monotone growth between neighbouring widths. The ratio four places on, which is in the bulk, is the control."
     size_name = "width"

@@ -26,7 +26,7 @@ class ShapedPosteriors(Claim):
         "isotropic one, and smaller again in the eigenbasis of the layers' Kronecker forms, or of the whole Gauss–Newton matrix, than for a diagonal one."
     )
     citations = (
-        Citation("2010.04261v7", "PAC-Bayes bounds optimised in the approximate eigenbasis"),
+        Citation("2010.04261v6", "PAC-Bayes bounds optimised in the approximate eigenbasis"),
         Citation("1703.11008v2", "prior at the initialisation, union over its width, sampling term; the inequality is Maurer's (cs/0411099, Theorem 5)"),
     )
     conditions = (

@@ -17,6 +17,7 @@ class Paper:
 
 
 PAPERS = {
+    "1110.2842": Paper("Hsu, Daniel and Kakade, Sham M. and Zhang, Tong", "A tail inequality for quadratic forms of subgaussian random vectors", 2011),
     "1511.06251": Paper("Li, Qianxiao and Tai, Cheng and E, Weinan", "Stochastic modified equations and adaptive stochastic gradient algorithms", 2015),
     "1703.04933": Paper("Dinh, Laurent and Pascanu, Razvan and Bengio, Samy and Bengio, Yoshua", "Sharp Minima Can Generalize For Deep Nets", 2017),
     "1703.11008": Paper(
@@ -85,7 +86,9 @@ PAPERS = {
         2023,
     ),
     "2306.05300": Paper(
-        "Kühn, Marcel and Rosenow, Bernd", "Correlated Noise in Epoch-Based Stochastic Gradient Descent: Implications for Weight Variances", 2023
+        "Kühn, Marcel and Rosenow, Bernd",
+        "Anti-Correlated Noise in Epoch-Based Stochastic Gradient Descent: Implications for Weight Variances in Flat Directions",
+        2023,
     ),
     "2405.18373": Paper("Li, Xiang and Shen, Zebang and Zhang, Liang and He, Niao", "A Hessian-Aware Stochastic Differential Equation for Modelling SGD", 2024),
     "2410.24206": Paper(
