@@ -19,7 +19,7 @@ from sgdsde.objective import Facts, Objective
 from sgdsde.objectives.network_batched import Batched
 from sgdsde.objectives.network_checks import checked_samples, mode_of, per_sample_loss, probe, refuse_modules
 from sgdsde.objectives.network_layers import chain_of
-from sgdsde.objectives.network_losses import output_loss
+from sgdsde.objectives.network_losses import DifferentiatedLoss, output_loss
 from sgdsde.objectives.network_start import redraw
 from sgdsde.objectives.network_vmap import Vmapped
 from sgdsde.objectives.resident import Resident
@@ -73,7 +73,16 @@ class Network(Objective):
         self.vmapped = Vmapped(self.module, self.names, self.loss_function, self.inputs, self.targets, constants=self.constants, unflatten=self.unflatten)
         chain = chain_of(module, tuple(x.shape[1:]))
         self.method: Batched | Vmapped = self.vmapped if chain is None else Batched(chain, output_loss(self.loss_function), self.inputs, self.targets)
-        self.facts = Facts(grad=self._grad, weighted_grad=self.method.weighted_grad, sample_grads=self.method.sample_grads, hvp_at=self.method.hvp_at)
+        # a loss that autograd differentiates at the outputs is not differentiated twice more
+        thirds = self.method if isinstance(self.method, Batched) and not isinstance(self.method.loss, DifferentiatedLoss) else None
+        self.facts = Facts(
+            grad=self._grad,
+            weighted_grad=self.method.weighted_grad,
+            sample_grads=self.method.sample_grads,
+            hvp_at=self.method.hvp_at,
+            third=None if thirds is None else thirds.third,
+            third_trace=None if thirds is None else thirds.third_trace,
+        )
 
     @classmethod
     def examples(cls) -> list[Objective]:

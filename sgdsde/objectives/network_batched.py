@@ -8,7 +8,7 @@ Hessian is the directional derivative of both passes (Pearlmutter 1994): with ȧ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from sgdsde.objectives.memory import replicas_in_a_piece, require
 from sgdsde.objectives.network_layers import Chain, Layer
 from sgdsde.objectives.network_losses import Curve, OutputLoss
+from sgdsde.objectives.network_third import ThirdDerivatives
 from sgdsde.objectives.resident import Resident
 
 #: linearisations that are kept hold at most this many numbers; beyond, they are made anew for each product
@@ -95,25 +96,44 @@ class Batched:
                     delta = _product(_weight(point, layer).transpose(1, 2), delta)
         return result
 
-    def hvp_at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        """v ↦ H(θ)v of ``[P, dim]`` or ``[P, k, dim]``. The two passes at θ are made once and kept, if they are not too large."""
-        samples = self._samples(theta, None)
+    def hvp_at(self, theta: Tensor, batch: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """v ↦ H(θ)v of ``[P, dim]`` or ``[P, k, dim]``, H of the mean over all samples or over each replica's own ``batch [P, B]``. The two passes at θ
+        are made once and kept, if they are not too large.
+        """
+        return self._products(theta, batch, self._linearise)
+
+    def gauss_newton_at(self, theta: Tensor, batch: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """v ↦ G(θ)v, G = (1/B)ΣJᵢᵀ(∂²ℓᵢ/∂z²)Jᵢ: the products of ``hvp_at`` without what δ = ∂ℓ/∂a multiplies, the curvature of the outputs."""
+        return self._products(theta, batch, lambda point, samples: replace(self._linearise(point, samples), deltas=None))
+
+    def _products(self, theta: Tensor, batch: Tensor | None, linearised: Callable[[Tensor, _Samples], _Linearised]) -> Callable[[Tensor], Tensor]:
+        samples = self._samples(theta, batch)
         parts = list(self._pieces(theta, samples))
         numbers = theta.shape[0] * samples.x.shape[2] * 4 * self.chain.units
         kept = numbers <= KEPT_NUMBERS.get(theta.device.type, KEPT_NUMBERS["cuda"])
-        made = [self._linearise(theta[part], samples.of(part)) for part in parts] if kept else None
+        made = [linearised(theta[part], samples.of(part)) for part in parts] if kept else None
 
         def product(v: Tensor) -> Tensor:
             rows = v if v.ndim == 3 else v[:, None]
             found = []
             for i, part in enumerate(parts):
-                linear = made[i] if made is not None else self._linearise(theta[part], samples.of(part))
+                linear = made[i] if made is not None else linearised(theta[part], samples.of(part))
                 size = replicas_in_a_piece(4 * (part.stop - part.start) * self.chain.widest * samples.x.shape[2], theta.device)
                 found.append(torch.cat([linear.product(few) for few in rows[part].split(size, 1)], 1))
             result = found[0] if len(found) == 1 else torch.cat(found)
             return result if v.ndim == 3 else result[:, 0]
 
         return product
+
+    def third(self, theta: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """∇³f[u, v] ``[P, dim]``."""
+        samples = self._samples(theta, None)
+        return ThirdDerivatives(self.chain, self.loss).third(theta, u, v, samples.x, samples.y)
+
+    def third_trace(self, theta: Tensor, S: Tensor) -> Tensor:
+        """(S:∂∂)g ``[P, dim]`` for symmetric S ``[P, dim, dim]``."""
+        samples = self._samples(theta, None)
+        return ThirdDerivatives(self.chain, self.loss).third_trace(theta, S, samples.x, samples.y)
 
     def _linearise(self, theta: Tensor, samples: _Samples) -> _Linearised:
         h, below, slopes, bends = samples.x, [], [], []
@@ -168,18 +188,20 @@ class Batched:
 
 @dataclass(frozen=True)
 class _Linearised:
-    """The recorded passes at some replicas: ``deltas`` are δ_l, ``turns`` are σ″(a_l)·(∂f/∂h_l), ``curve`` is (1/n)∂²ℓ/∂z²."""
+    """The recorded passes at some replicas: ``deltas`` are δ_l (None: Gauss–Newton, where they are left out), ``turns`` are σ″(a_l)·(∂f/∂h_l), ``curve``
+    is (1/n)∂²ℓ/∂z².
+    """
 
     chain: Chain
     theta: Tensor
     below: list[Tensor]
     slopes: list[Tensor | None]
-    deltas: list[Tensor]
+    deltas: list[Tensor] | None
     turns: list[Tensor | None]
     curve: Curve
 
     def product(self, v: Tensor) -> Tensor:
-        """Hv ``[P, k, dim]``."""
+        """Hv, or Gv, ``[P, k, dim]``."""
         paths, k, _ = v.shape
         moved: list[Tensor | None] = []  # ḣ_{l−1}, [paths, inputs, k, batch]
         tangents: list[Tensor] = []  # ȧ_l
@@ -199,22 +221,23 @@ class _Linearised:
         result = torch.empty_like(v)
         for index in range(len(self.chain.layers) - 1, -1, -1):
             layer, h, delta, still, turn, slope = (
-                self.chain.layers[index], self.below[index], self.deltas[index], moved[index], self.turns[index], self.slopes[index],
+                self.chain.layers[index], self.below[index], self.deltas and self.deltas[index], moved[index], self.turns[index], self.slopes[index],
             )  # fmt: skip
             if slope is not None:
                 rising = rising * slope[:, :, None]
-                if turn is not None:
+                if turn is not None and delta is not None:
                     rising = rising + turn * tangents[index]
             change = _outer(rising.flatten(1, 2), h).unflatten(1, (layer.outputs, k))  # [paths, outputs, k, inputs]
-            if still is not None:
+            if still is not None and delta is not None:
                 change = change + _outer(delta, still.flatten(1, 2)).unflatten(2, (layer.inputs, k)).transpose(2, 3)
             result[:, :, layer.weights] = change.transpose(1, 2).flatten(2)
             if layer.bias:
                 result[:, :, layer.biases] = rising.sum(3).transpose(1, 2)
             if layer.first:
-                V = v[:, :, layer.weights].unflatten(2, (layer.outputs, layer.inputs)).permute(0, 3, 1, 2)  # [paths, inputs, k, outputs]
-                falling = _product(V.reshape(paths, layer.inputs * k, layer.outputs), delta).unflatten(1, (layer.inputs, k))
-                rising = falling + _product(_weight(self.theta, layer).transpose(1, 2), rising.flatten(2)).unflatten(2, (k, -1))
+                rising = _product(_weight(self.theta, layer).transpose(1, 2), rising.flatten(2)).unflatten(2, (k, -1))
+                if delta is not None:
+                    V = v[:, :, layer.weights].unflatten(2, (layer.outputs, layer.inputs)).permute(0, 3, 1, 2)  # [paths, inputs, k, outputs]
+                    rising = rising + _product(V.reshape(paths, layer.inputs * k, layer.outputs), delta).unflatten(1, (layer.inputs, k))
         return result
 
 
