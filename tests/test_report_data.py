@@ -153,7 +153,7 @@ def test_sources_are_bibtex() -> None:
 @pytest.mark.parametrize("identifier", list(PAPERS))
 def test_every_paper_is_complete(identifier: str) -> None:
     paper = PAPERS[identifier]
-    assert re.fullmatch(r"\d{4}\.\d{5}", identifier)
+    assert re.fullmatch(r"\d{4}\.\d{4,5}", identifier)  # four digits before 2015
     assert 2000 + int(identifier[:2]) == paper.year
     assert all("," in name for name in paper.authors.split(" and "))
     assert len({_key["title"] for _key in (vars(p) for p in PAPERS.values())}) == len(PAPERS)
@@ -220,3 +220,8 @@ def test_a_closed_pipe_ends_quietly() -> None:
     done = subprocess.run(f'{sys.executable} -c "{code}" | true; exit ${{PIPESTATUS[0]}}', shell=True, executable="/bin/bash", capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode in (0, 141)
+
+
+def test_every_paper_that_a_claim_cites_is_known() -> None:
+    cited = {citation.identifier for claim in catalogue() for citation in claim.citations if citation.arxiv}
+    assert cited - set(PAPERS) == set()
