@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from toy_claims import CATALOGUE
 
+from sgdsde.claims import catalogue
 from sgdsde.cli import run
 from sgdsde.completion import COMMANDS, KINDS, script
 from sgdsde.ledger import Ledger, verify
