@@ -14,7 +14,8 @@ FEW, MANY = 24, {"quick": (100, 400), "full": (100, 400, 1797)}
 #: other batch sizes, at this many samples: Q scales with 1/B and its positivity does not depend on B, but the points visited do
 BATCHES, AT = (1, 64), 100
 MARKS = (10, 100)
-PATHS = {"quick": 100, "full": 200}
+#: enough to tell a third of the points from most of them
+PATHS = {"quick": 250, "full": 500}
 #: "most points", and its opposite
 MOST, FEWEST = MoreThan(0.5), LessThan(0.5)
 
