@@ -59,7 +59,7 @@ class IndependentModels(Claim):
     statement = "The top c−1 eigenvectors of the first layer's Hessian block of two independent starts overlap at least twice as much as random ones."
     citations = (Citation("2010.04261v6", "top eigenspaces of different models"),)
     conditions = (Condition("same data, same architecture, independent starts", "by construction"), Condition("both trained", "to loss .02 with B = 8"))
-    not_shown = "A large overlap: at this size it is far below one. Its peak at the rank of E[M], and its growth with width."
+    not_shown = "A large overlap: at this size it is far below one. How it depends on k and on the width: C24-peak."
     size_name = "samples n"
     scales = {"quick": Scale.REDUCED, "full": Scale.REDUCED}  # noqa: RUF012
 
