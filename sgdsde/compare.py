@@ -25,7 +25,7 @@ from sgdsde.kernels.heun import Heun
 from sgdsde.kernels.sgd import SGD
 from sgdsde.local_control import LocalControl, means
 from sgdsde.loop import default_block_size
-from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noise import GaussianNoise, Noise, as_noise
 from sgdsde.noises.surrogate import DENSE_DIM, gaussian_surrogate
 from sgdsde.objective import Objective
 from sgdsde.observables import Loss, SquaredDistance
@@ -76,7 +76,7 @@ def compare(
     Raises:
         InputError, DomainError: as :func:`sgdsde.simulate`, or an unknown model name (with a suggestion).
     """
-    surrogate = gaussian_surrogate(noise)
+    surrogate = gaussian_surrogate(as_noise(noise))
     chosen = {label: _build(model, surrogate, eta) for label, model in _labelled(models).items()}
     observables = _observables(noise.objective, theta0, observe)
     spread = dict(variances or {})

@@ -24,7 +24,7 @@ from sgdsde.ensemble import Start, StartPoints, checked_block_size, run_jobs, st
 from sgdsde.exit_blocks import Block, Job, Leg, block_of, run_leg, still
 from sgdsde.exit_result import ExitTimes
 from sgdsde.forecast import never_moves
-from sgdsde.kernel import Kernel
+from sgdsde.kernel import Kernel, as_kernel
 from sgdsde.loop import default_block_size, describe
 from sgdsde.monitor import Monitor
 from sgdsde.monitors import as_monitor
@@ -75,7 +75,7 @@ def exit_times(
     said at once, and nothing is run.
     """
     region, monitor = as_region(region), as_monitor(monitor)
-    start = start_points(kernel, theta0, paths)
+    start = start_points(as_kernel(kernel), theta0, paths)
     last = _ticks_up(positive(horizon, "horizon") / kernel.tick)
     seed_sequence(seed, "exit_times")  # refuses a seed that no block could use
     size = default_block_size(kernel, start.paths) if block_size is None else checked_block_size(block_size)

@@ -7,13 +7,13 @@ A :class:`DrivenKernel` is one whose randomness is a Brownian motion that can be
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sgdsde.objective import Points
-from sgdsde.types import Conventions, InputError, positive
+from sgdsde.types import Conventions, InputError, expected, positive, whole
 
 
 class State(NamedTuple):
@@ -96,6 +96,18 @@ class DrivenKernel(Kernel):
     def dt(self) -> float:
         """The length of one step in SDE time."""
         return self.tick / self.substeps
+
+
+def as_kernel(kernel: Any) -> Kernel:
+    """The kernel as it is.
+
+    Raises:
+        InputError: it is none, or says not how wide it is and how long its tick.
+    """
+    found: Kernel = expected(kernel, Kernel, "kernel", "sg.kernels.SGD(noise, eta), or an integrator of an SDE as sg.kernels.Heun(sde, dt)")
+    whole(found, "dim", 1)
+    positive(getattr(found, "tick", None), f"{type(found).__name__}.tick")  # type: ignore[arg-type]
+    return found
 
 
 def substeps_in(tick: float, dt: float) -> int:

@@ -7,13 +7,14 @@ Whoever compares an SDE with an SGD takes both from the same object, so the two 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.objective import Objective, Points
-from sgdsde.types import Conventions, InputError
+from sgdsde.types import Conventions, InputError, expected
 
 Matrices = Float[Tensor, "paths dim dim"]
 
@@ -44,6 +45,16 @@ class Noise(ABC):
     def conventions(self) -> Conventions:
         """What this noise presupposes; kernels add η, dtype and device."""
         return Conventions(sampling=type(self).__name__, n=self.objective.n)
+
+
+def as_noise(noise: Any) -> Noise:
+    """The noise as it is.
+
+    Raises:
+        InputError: it is none.
+    """
+    found: Noise = expected(noise, Noise, "noise", "for example sg.noises.Gaussian(objective, covariance) or sg.noises.Minibatch(objective, batch_size)")
+    return found
 
 
 class GaussianNoise(Noise):

@@ -10,10 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from sgdsde.types import expected, whole
 
 Points = Float[Tensor, "paths dim"]
 Batch = Int[Tensor, "paths batch"]
@@ -70,6 +73,17 @@ class Objective(ABC):
     def loss(self, theta: Points) -> Float[Tensor, " paths"]:
         """f(θ) = (1/n)Σᵢℓᵢ(θ) at each path."""
         return self.sample_loss(theta).mean(1)  # [paths]
+
+
+def as_objective(objective: Any) -> Objective:
+    """The objective as it is.
+
+    Raises:
+        InputError: it is none, or has no dimension.
+    """
+    found: Objective = expected(objective, Objective, "objective", "one of sg.objectives, or a subclass with dim and sample_loss; a noise holds its own")
+    whole(found, "dim", 1)
+    return found
 
 
 def spread(values: Float[Tensor, " paths"], batch: Batch | None) -> Float[Tensor, "paths batch"]:

@@ -8,18 +8,18 @@ the loop then freezes the path with status ``OUT_OF_DOMAIN``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.noise import HeavyTailedNoise, Noise
+from sgdsde.noise import HeavyTailedNoise, Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian, growing_covariance
 from sgdsde.objective import Points
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
-from sgdsde.types import Conventions, InputError, positive
+from sgdsde.types import Conventions, InputError, expected, positive, whole
 
 Increments = Float[Tensor, "paths noise_dim"]
 Matrices = Float[Tensor, "paths dim dim"]
@@ -87,6 +87,18 @@ class SDE(ABC):
         return Conventions(eta=self.eta)
 
 
+def as_sde(sde: Any) -> SDE:
+    """The SDE as it is.
+
+    Raises:
+        InputError: it is none, or says not how wide it and its noise are.
+    """
+    found: SDE = expected(sde, SDE, "sde", "for example sg.sdes.HASME(noise, eta), or a subclass with dim, noise_dim, drift and diffuse")
+    whole(found, "dim", 1)
+    whole(found, "noise_dim", 0)
+    return found
+
+
 class ModifiedEquation(SDE):
     """An SDE model of SGD: built from the noise (with its objective) and the step size η.
 
@@ -98,6 +110,7 @@ class ModifiedEquation(SDE):
     hessian_in_diffusion: bool = True
 
     def __init__(self, noise: Noise, eta: float) -> None:
+        as_noise(noise)
         if isinstance(noise, HeavyTailedNoise):
             raise InputError(noise.refusal(f"The model {type(self).__name__}"))
         self.noise = noise

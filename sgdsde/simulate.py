@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sgdsde.ensemble import Start, StartPoints, begin, checked_block_size, enough_memory, run_jobs, start_points
-from sgdsde.kernel import Kernel
+from sgdsde.kernel import Kernel, as_kernel
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
 from sgdsde.rng import seed_sequence
 from sgdsde.trajectory import Trajectory
@@ -59,7 +59,7 @@ def simulate(
         InputError: wrong shapes, times off the grid of ticks, unusable seed or block size, an observable or ``stop`` of the wrong shape, not enough memory.
         DomainError: the model is known not to exist for this problem before the run starts.
     """
-    times = _ticks_of(kernel, horizon, save)
+    times = _ticks_of(as_kernel(kernel), horizon, save)
     start = start_points(kernel, theta0, paths)
     observe = dict(observe or {})
     seed_sequence(seed, "simulate")  # refuses a seed that no block could use

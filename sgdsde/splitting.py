@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from sgdsde.ensemble import Start, run_jobs
-from sgdsde.kernel import Kernel
+from sgdsde.kernel import Kernel, as_kernel
 from sgdsde.loop import describe, one_thread
 from sgdsde.monitor import Monitor
 from sgdsde.monitors import Iterates, as_monitor
@@ -90,7 +90,7 @@ def rare_exit_time(
     region, monitor = as_region(region), as_monitor(monitor)
     score, levels = checked_score(region, score), checked_levels(levels)
     effort, replicas = checked_count(effort, "effort", 16), checked_count(replicas, "replicas", 8)
-    watched = monitor.clock(kernel, region)
+    watched = monitor.clock(as_kernel(kernel), region)
     burn = None if burn_in is None else max(1, math.ceil(positive(burn_in, "burn_in") / watched.tick * (1 - 1e-12)))
     pool = start_pool(kernel, theta0, region, seed)
     walkers = max(16, effort // _PIECES_PER_WALKER)

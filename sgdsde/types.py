@@ -237,6 +237,22 @@ def positive(value: float, name: str) -> float:
     return number
 
 
+def expected(value: Any, kind: type, name: str, advice: str) -> Any:
+    """``value``, refused unless it is a ``kind``; ``advice`` says how one is had."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, type):
+        raise InputError(f"{name} is the class {value.__name__}; wanted a sg.{kind.__name__} made from it or another: {advice}.")
+    raise InputError(f"{name} is of type {type(value).__name__}; wanted a sg.{kind.__name__}: {advice}.")
+
+
+def whole(owner: Any, name: str, least: int) -> None:
+    """Refuses an object whose attribute ``name`` is missing or no integer ≥ ``least``."""
+    value = getattr(owner, name, None)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{type(owner).__name__}.{name} = {value!r}; wanted an integer ≥ {least}, set by the class or in its __init__.")
+
+
 def suggest(word: str, known: Mapping[str, Any] | list[str]) -> str:
     """“ Did you mean …?” for an unknown name, with all known names; a name that differs in its case only comes before all others."""
     import difflib

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from sgdsde.kernel import DrivenKernel, State, substeps_in
 from sgdsde.kernels.linear import AffineStep
 from sgdsde.rng import normals
-from sgdsde.sde import SDE
+from sgdsde.sde import SDE, as_sde
 from sgdsde.sdes.hasme import HASME
 from sgdsde.sdes.sme1 import SME1
 from sgdsde.types import Conventions, DomainError, positive, report_worst, tallying
@@ -20,7 +20,7 @@ class Integrator(DrivenKernel):
     """A one-step method for dX = b dt + D dW with step dt; the tick is the SDE's η, or dt where it has none."""
 
     def __init__(self, sde: SDE, dt: float) -> None:
-        self.sde = sde
+        self.sde = as_sde(sde)
         self.dim = sde.dim
         self.noise_dim = sde.noise_dim
         self.tick = sde.eta if sde.eta is not None else positive(dt, "dt")

@@ -17,7 +17,7 @@ from sgdsde.kernel import Kernel, State
 from sgdsde.kernels.schedule import Constant, Cosine, Schedule
 from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.update import HeavyBall, Plain, Update
-from sgdsde.noise import Noise
+from sgdsde.noise import Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions
@@ -39,7 +39,7 @@ class OptimizerSGD(Kernel):
     """
 
     def __init__(self, noise: Noise, eta: float, *, update: Update | None = None, schedule: Schedule | None = None) -> None:
-        self.noise = noise
+        self.noise = as_noise(noise)
         self.update = Plain() if update is None else update
         self.schedule = Constant() if schedule is None else schedule
         self._plain = SGD(noise, eta)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.kernel import DrivenKernel, State
-from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise
+from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, InputError, positive
@@ -26,7 +26,7 @@ class SGD(DrivenKernel):
     """
 
     def __init__(self, noise: Noise, eta: float) -> None:
-        self.noise = noise
+        self.noise = as_noise(noise)
         self.eta = positive(eta, "eta")
         self.tick = self.eta
         self.dim = noise.objective.dim

@@ -17,7 +17,7 @@ from sgdsde.kernels.optimizer_sgd import described
 from sgdsde.kernels.schedule import Constant, Schedule, StepDecay
 from sgdsde.kernels.update import HeavyBall, Plain, Update
 from sgdsde.noises.minibatch import checked_batch_size
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, positive
@@ -37,7 +37,7 @@ class ShuffledSGD(Kernel):
     """
 
     def __init__(self, objective: Objective, batch_size: int, eta: float, *, update: Update | None = None, schedule: Schedule | None = None) -> None:
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.batch_size = checked_batch_size(objective, batch_size, largest=objective.n)
         self.eta = positive(eta, "eta")
         self.tick = self.eta

@@ -12,7 +12,7 @@ from typing import Self
 from torch import Generator
 
 from sgdsde.kernel import Kernel, State
-from sgdsde.noise import Noise
+from sgdsde.noise import Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, InputError, positive
@@ -34,7 +34,7 @@ class SVAG(Kernel):
     def __init__(self, noise: Noise, eta: float, l: int) -> None:  # noqa: E741 - the paper's symbol
         if isinstance(l, bool) or int(l) != l or l < 1:
             raise InputError(f"l = {l!r}; wanted an integer ≥ 1 (l = 1 is SGD).")
-        self.noise, self.l = noise, int(l)
+        self.noise, self.l = as_noise(noise), int(l)
         self.eta = positive(eta, "eta")
         self.tick = self.eta
         self.dim = noise.objective.dim

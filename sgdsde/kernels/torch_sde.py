@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from sgdsde.kernel import Kernel, State, substeps_in
 from sgdsde.kernels.integrator import refuse_start
 from sgdsde.rng import normals
-from sgdsde.sde import SDE
+from sgdsde.sde import SDE, as_sde
 from sgdsde.sdes.hasme import HASME
 from sgdsde.sdes.sme1 import SME1
 from sgdsde.types import Conventions, InputError, positive, suggest
@@ -47,12 +47,12 @@ class TorchSDE(Kernel):
     def __init__(self, sde: SDE, dt: float, method: str = "srk") -> None:
         if method not in METHODS:
             raise InputError(f"method={method!r} is no torchsde method that this kernel offers." + suggest(method, list(METHODS)))
-        if METHODS[method][1] and not sde.additive:
+        if METHODS[method][1] and not as_sde(sde).additive:
             raise InputError(
                 f"torchsde's {method} is right for additive noise only, and the diffusion of {type(sde).__name__} depends on the state here. "
                 "Use method='euler', or sg.kernels.Heun."
             )
-        self.sde, self.method = sde, method
+        self.sde, self.method = as_sde(sde), method
         self.dim = sde.dim
         self.tick = sde.eta if sde.eta is not None else positive(dt, "dt")
         self.substeps = substeps_in(self.tick, dt)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sgdsde.calculus import grad
 from sgdsde.noise import GaussianNoise
-from sgdsde.objective import Objective, identity_rows, like
+from sgdsde.objective import Objective, as_objective, identity_rows, like
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
@@ -40,7 +40,7 @@ class Gaussian(GaussianNoise):
     """
 
     def __init__(self, objective: Objective, covariance: Any) -> None:
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.root_dim = objective.dim
         self._function: Callable[[Tensor], Tensor] | None = covariance if callable(covariance) else None
         self.constant_covariance = self._function is None

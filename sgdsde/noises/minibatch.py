@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.noise import Noise
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, InputError
@@ -29,7 +29,7 @@ class Minibatch(Noise):
     """
 
     def __init__(self, objective: Objective, batch_size: int) -> None:
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.batch_size = checked_batch_size(objective, batch_size, largest=None)
         self.root_dim = objective.n
 
@@ -64,7 +64,7 @@ def checked_batch_size(objective: Objective, batch_size: int, *, largest: int | 
     """The batch size as an int, refused where the objective cannot serve it."""
     if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
         raise InputError(f"batch_size = {batch_size!r}; wanted an integer ≥ 1.")
-    if objective.n < 2:
+    if as_objective(objective).n < 2:
         raise InputError(
             f"{type(objective).__name__} has n = {objective.n} sample: nothing to draw a minibatch from. Use sg.noises.Gaussian(objective, covariance)."
         )

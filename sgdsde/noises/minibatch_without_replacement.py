@@ -12,7 +12,7 @@ from torch import Tensor
 from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.noise import Noise
 from sgdsde.noises.minibatch import checked_batch_size
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions
@@ -35,7 +35,7 @@ class MinibatchWithoutReplacement(Noise):
     """
 
     def __init__(self, objective: Objective, batch_size: int) -> None:
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.batch_size = checked_batch_size(objective, batch_size, largest=objective.n)
         self.root_dim = objective.n
         self._factor = (objective.n - self.batch_size) / (objective.n - 1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import grad, weighted_grad
-from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise
+from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
@@ -39,7 +39,7 @@ class Surrogate(GaussianNoise):
     def __init__(self, noise: Noise) -> None:
         if isinstance(noise, HeavyTailedNoise):
             raise InputError(noise.refusal("A Gaussian surrogate"))
-        self.noise = noise
+        self.noise = as_noise(noise)
         self.objective = noise.objective
         self.root_dim = noise.root_dim
         self.constant_covariance = noise.constant_covariance

@@ -35,5 +35,11 @@ class Where(Region):
 
 
 def as_region(region: Any) -> Region:
-    """A region as it is; a function as :class:`Where`."""
+    """A region as it is; a function as :class:`Where`.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(region, type):
+        raise InputError(f"region is the class {region.__name__}; wanted a sg.Region made from it, for example sg.regions.Ball(center, radius).")
     return region if isinstance(region, Region) else Where(region)
