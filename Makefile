@@ -66,7 +66,7 @@ gallery: figures
 	mkdir -p docs/images && cp figures/*.png figures/*.json docs/images/
 
 docs: install
-	@$(BIN)/python -c 'import sphinx, myst_parser, pydata_sphinx_theme' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@$(BIN)/python -c 'import sphinx, myst_parser, pydata_sphinx_theme, sphinx_gallery' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
