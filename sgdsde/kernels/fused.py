@@ -13,8 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-#: lanes of a program
-_BLOCK = 256
+#: lanes of a program: one a thread, so that float64 stays in registers too
+_BLOCK = 128
 
 
 @triton.jit
