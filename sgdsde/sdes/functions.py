@@ -7,6 +7,7 @@ log1p of the small quantity, so nothing cancels near 0. The real logarithm needs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +16,13 @@ from torch import Tensor
 
 from sgdsde.calculus import hessian
 from sgdsde.objective import Objective
+from sgdsde.sdes.chebyshev import RADII, SeriesFunction, norm_bound, series_times
 from sgdsde.sdes.log_domain import CLIP_SHIFT, LogDomain, RealLogarithm
 from sgdsde.symmetric import eigenpairs
 from sgdsde.types import report_worst
+
+#: dimensions from which a series costs less than eigenvectors
+SERIES_FROM = 4
 
 
 def log1p_ratio(w: Tensor) -> Tensor:
@@ -157,6 +162,34 @@ class HessianSpectrum:
             return self._constant[key]
         spectrum = self._raw(theta)
         return Spectrum(self._domain.guard(spectrum.x), spectrum.vectors)
+
+    def times(self, theta: Tensor, functions: Sequence[SeriesFunction], vectors: Sequence[Tensor]) -> list[Tensor]:
+        """h(ηH)v under the policy for each function and vector ``[P, dim]``: through eigenvectors where they are cheap or needed, else by series.
+
+        Each path goes its own way, by the norm of its own Hessian; a certified one lies inside every domain.
+        """
+        if self.width == self._objective.dim or self._objective.dim < SERIES_FROM:
+            spectrum = self(theta)
+            return [spectrum.apply(function(spectrum.x), v) for function, v in zip(functions, vectors, strict=True)]
+        matrices = hessian(self._objective, theta)
+        kinds = torch.bucketize(self._eta * norm_bound(matrices), torch.tensor(RADII, dtype=theta.dtype, device=theta.device))  # len(RADII) where none fits
+        present = [k for k in range(len(RADII) + 1) if bool((kinds == k).any())]
+        if len(present) == 1 and present[0] < len(RADII):
+            return series_times(matrices, self._eta, RADII[present[0]], functions, vectors)
+        results = [torch.empty_like(v) for v in vectors]
+        for kind in present:
+            paths = torch.nonzero(kinds == kind)[:, 0]
+            some = [v[paths] for v in vectors]
+            if kind < len(RADII):
+                found = series_times(matrices[paths], self._eta, RADII[kind], functions, some)
+            else:
+                spectrum = spectrum_of(matrices[paths], self._eta)
+                x = torch.zeros_like(theta).index_copy_(0, paths, spectrum.x)  # one row a path, as the counters want it; 0 lies inside
+                spectrum = Spectrum(self._domain.guard(x)[paths], spectrum.vectors)
+                found = [spectrum.out(function(spectrum.x) * spectrum.into(v)) for function, v in zip(functions, some, strict=True)]
+            for result, part in zip(results, found, strict=True):
+                result[paths] = part
+        return results
 
     def _raw(self, theta: Tensor) -> Spectrum:
         """Without eigenvectors where the Hessian is a number, or diagonal by the objective's own word."""

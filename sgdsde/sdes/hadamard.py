@@ -14,6 +14,7 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import Noise
 from sgdsde.sde import ModifiedEquation
+from sgdsde.sdes.chebyshev import SeriesFunction
 from sgdsde.sdes.functions import HessianSpectrum, Spectrum
 from sgdsde.sdes.log_domain import LogDomain
 from sgdsde.sdes.positivity import check_policy, defect, indefinite_message, root_of, root_times
@@ -37,6 +38,7 @@ class HadamardEquation(ModifiedEquation):
         self.noise_dim = self.dim
         self.psd = check_policy(psd)
         self.spectrum = HessianSpectrum(self.objective, self.eta, domain)
+        self._flow = SeriesFunction(self.flow)
         self._constant_root: dict[tuple[torch.dtype, torch.device], Tensor] = {}
         self._constant_defect = 0.0
 
@@ -62,7 +64,8 @@ class HadamardEquation(ModifiedEquation):
         return max(super().width, self.dim if element_wise else self.dim**2)
 
     def drift(self, t: float, x: Tensor) -> Tensor:
-        return self._drift(x, self.spectrum(x))
+        g = grad(self.objective, x)
+        return self.completed(self.spectrum.times(x, [self._flow], [g])[0], x, g)
 
     def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
         return self._diffuse(x, self.spectrum(x), dw)

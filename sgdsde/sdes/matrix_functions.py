@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.objective import Objective
+from sgdsde.sdes.chebyshev import SeriesFunction
 from sgdsde.sdes.functions import HessianSpectrum, ell, phi_square
 from sgdsde.sdes.log_domain import LogDomain
 
@@ -80,26 +81,30 @@ class Dense(MatrixFunctions):
 class _DenseFunctions(HessianFunctions):
     def __init__(self, objective: Objective, eta: float, domain: LogDomain) -> None:
         self._spectrum = HessianSpectrum(objective, eta, domain)
+        self._flow, self._amplifier = SeriesFunction(ell), SeriesFunction(root_phi)
 
     def flow(self, theta: Tensor, g: Tensor) -> Tensor:
-        spectrum = self._spectrum(theta)
-        return spectrum.apply(ell(spectrum.x), g)
+        return self._spectrum.times(theta, [self._flow], [g])[0]
 
     def amplify(self, theta: Tensor, v: Tensor) -> Tensor:
-        spectrum = self._spectrum(theta)
-        return spectrum.apply(phi_square(spectrum.x).sqrt(), v)
+        return self._spectrum.times(theta, [self._amplifier], [v])[0]
 
     def both(self, theta: Tensor, g: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        spectrum = self._spectrum(theta)
-        return spectrum.apply(ell(spectrum.x), g), spectrum.apply(phi_square(spectrum.x).sqrt(), v)
+        first, second = self._spectrum.times(theta, [self._flow, self._amplifier], [g, v])
+        return first, second
 
     def width(self, dim: int) -> int:
         return self._spectrum.width
 
     def congruence(self, theta: Tensor, sigma: Tensor) -> Tensor:
         spectrum = self._spectrum(theta)
-        s = phi_square(spectrum.x).sqrt()
+        s = root_phi(spectrum.x)
         return spectrum.rotate_back(spectrum.rotate(sigma) * (s[:, :, None] * s[:, None, :]))
+
+
+def root_phi(x: Tensor) -> Tensor:
+    """s(x) = φ((1−x)²)^½."""
+    return phi_square(x).sqrt()
 
 
 def congruence_by_rows(amplify: Callable[[Tensor, Tensor], Tensor], theta: Tensor, sigma: Tensor) -> Tensor:

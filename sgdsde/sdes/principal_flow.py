@@ -11,6 +11,7 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import Noise
 from sgdsde.sde import ModifiedEquation
+from sgdsde.sdes.chebyshev import SeriesFunction
 from sgdsde.sdes.functions import HessianSpectrum, ell
 
 
@@ -28,14 +29,14 @@ class PrincipalFlow(ModifiedEquation):
         super().__init__(noise, eta)
         self.noise_dim = 0
         self.spectrum = HessianSpectrum(self.objective, self.eta, log)
+        self._flow = SeriesFunction(ell)
 
     @property
     def width(self) -> int:
         return max(super().width, self.spectrum.width)
 
     def drift(self, t: float, x: Tensor) -> Tensor:
-        spectrum = self.spectrum(x)
-        return spectrum.apply(ell(spectrum.x), grad(self.objective, x))
+        return self.spectrum.times(x, [self._flow], [grad(self.objective, x)])[0]
 
     def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
         return torch.zeros_like(x)

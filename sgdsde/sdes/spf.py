@@ -10,6 +10,7 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import Noise
 from sgdsde.sde import ModifiedEquation
+from sgdsde.sdes.chebyshev import SeriesFunction
 from sgdsde.sdes.functions import HessianSpectrum, ell
 
 
@@ -28,14 +29,14 @@ class SPF(ModifiedEquation):
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop") -> None:
         super().__init__(noise, eta)
         self.spectrum = HessianSpectrum(self.objective, self.eta, log)
+        self._flow = SeriesFunction(ell)
 
     @property
     def width(self) -> int:
         return max(super().width, self.spectrum.width)
 
     def drift(self, t: float, x: Tensor) -> Tensor:
-        spectrum = self.spectrum(x)
-        return spectrum.apply(ell(spectrum.x), grad(self.objective, x))
+        return self.spectrum.times(x, [self._flow], [grad(self.objective, x)])[0]
 
     def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
         return self.noise.root(x, dw) * self.eta**0.5
