@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sgdsde.curvature import gauss_newton_operator, kronecker_decoupling, overlap
+from sgdsde.curvature import gauss_newton_operator, kronecker_decoupling, overlap, overlap_curve
 from sgdsde.measurements.classifiers import ClassifierConfig, data_of, network_of, normalised_of, starts
 from sgdsde.measurements.layer_forms import (
     FORM,
@@ -18,7 +18,6 @@ from sgdsde.measurements.layer_forms import (
     kronecker_top,
     layer_forms,
     layers_of,
-    nested_overlaps,
     overlaps_of_models,
     sizes_of,
     top_space,
@@ -61,8 +60,8 @@ def test_overlaps_of_the_first_k_are_those_of_the_subspaces() -> None:
     generator = stream(4, "spaces")
     U, V = (torch.linalg.qr(torch.randn(20, 7, generator=generator, dtype=torch.float64))[0] for _ in range(2))
     wanted = [overlap(U[:, :k], V[:, :k]).value for k in range(1, 8)]
-    np.testing.assert_allclose(nested_overlaps(U, V), wanted, rtol=1e-10)
-    assert nested_overlaps(U, U) == pytest.approx(1)
+    np.testing.assert_allclose(overlap_curve(U, V), wanted, rtol=1e-10)
+    assert overlap_curve(U, U) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("norm", [False, True])

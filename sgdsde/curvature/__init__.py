@@ -10,7 +10,7 @@ from sgdsde.curvature.line import Line, line_losses
 from sgdsde.curvature.matricised import matricised_rank, matricised_spectra, rank_one_shares
 from sgdsde.curvature.operator import Block, Kronecker, Matrix, Operator
 from sgdsde.curvature.outliers import BulkSplit, GapRule, MarchenkoPasturRule, OutlierRule, RatioRule, ThresholdRule
-from sgdsde.curvature.overlap import Overlap, overlap, principal_angles, random_overlap
+from sgdsde.curvature.overlap import Overlap, overlap, overlap_curve, principal_angles, random_overlap
 from sgdsde.curvature.piecewise import piecewise_linear_trace, require_piecewise_linear
 from sgdsde.curvature.preconditioned import Preconditioned, preconditioned
 from sgdsde.curvature.random_diagonal import gauss_newton_diagonal
@@ -61,6 +61,7 @@ __all__ = [
     "matricised_spectra",
     "noise_alignment",
     "overlap",
+    "overlap_curve",
     "piecewise_linear_trace",
     "preconditioned",
     "principal_angles",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -77,6 +78,12 @@ def principal_angles(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Fl
     P, Q = _basis(U, "U"), _basis(V, "V")
     sines = torch.linalg.svdvals(P - Q @ (Q.T @ P)).clamp(max=1.0).flip(0)
     return torch.where(found.cosines**2 > 0.5, torch.arcsin(sines), torch.arccos(found.cosines))
+
+
+def overlap_curve(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim k"]) -> Float[np.ndarray, " k"]:
+    """The overlap ‖U_jᵀV_j‖²_F/j of the first j columns, j = 1…k; columns are orthonormal, as eigenvectors are."""
+    squares = ((U.T @ V) ** 2).cumsum(0).cumsum(1).diagonal()
+    return np.asarray((squares / torch.arange(1, U.shape[1] + 1).to(squares)).cpu().double())
 
 
 def random_overlap(dim: int, k: int, m: int | None = None, *, draws: int = 200, seed: int = 0) -> Estimate:

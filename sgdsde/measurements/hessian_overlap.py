@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.curvature import kronecker_decoupling
+from sgdsde.curvature import kronecker_decoupling, overlap_curve
 from sgdsde.curvature.kronecker_samples import input_and_output, jacobians
 from sgdsde.data import digits
 from sgdsde.measurement import Measured, exactly
@@ -62,12 +62,6 @@ def hessian_overlap(*, seed: int, level: float, widths: Sequence[int], pairs: in
     words = f"digits in [0, 1], n = {samples}, ReLU 64-m-m-10, cross-entropy, η = {RATE}, B = {BATCH} to loss {loss:g}; first layer's block of G, which is H's"
     panel = Panel("Top eigenspaces of two independent networks", "k/m", "overlap of the top k", tuple(curves), y_range=(0, 1.02))
     return Measured(estimates, panels=(panel,), notes=tuple(notes), conventions=f"{words}; {pairs} pairs a width, bands from the smallest to the largest")
-
-
-def overlap_curve(U: Float[Tensor, "p k"], V: Float[Tensor, "p k"]) -> np.ndarray:
-    """‖U_jᵀV_j‖²/j of the first j columns of two orthonormal bases, j = 1…k."""
-    squares = (U.T @ V) ** 2
-    return np.asarray(squares.cumsum(0).cumsum(1).diagonal() / torch.arange(1, U.shape[1] + 1))
 
 
 def read(curve: np.ndarray, width: int, dim: int) -> dict[str, float]:

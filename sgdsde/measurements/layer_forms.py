@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sgdsde.curvature import Operator, eigsh, gauss_newton_operator, kronecker_decoupling, layer_operator, overlap, rank_one_shares
+from sgdsde.curvature import Operator, eigsh, gauss_newton_operator, kronecker_decoupling, layer_operator, overlap, overlap_curve, rank_one_shares
 from sgdsde.measurements.classifiers import alive
 from sgdsde.objectives import Network
 from sgdsde.rng import stream
@@ -92,12 +92,6 @@ def top_space(network: Network, theta: Float[Tensor, " dim"], layer: str, k: int
     return eigsh(block, k, dense_below=0, progress=False).vectors
 
 
-def nested_overlaps(U: Float[Tensor, "p k"], V: Float[Tensor, "p k"]) -> Float[np.ndarray, " k"]:
-    """‖U_jᵀV_j‖²_F/j of the first j columns, j = 1…k; columns are orthonormal."""
-    squares = ((U.T @ V) ** 2).cumsum(0).cumsum(1).diagonal()
-    return (squares / torch.arange(1, U.shape[1] + 1).to(squares)).cpu().double().numpy()
-
-
 def sizes_of(module: nn.Module) -> tuple[tuple[int, int], ...]:
     """(outputs, weights) of each layer."""
     named = dict(module.named_parameters())
@@ -130,7 +124,7 @@ def overlaps_of_models(
         models = [at(network, run.final[path]) for path in both]
         for i, (layer, k) in enumerate(zip(layers_of(module), most_of, strict=True)):
             first, second = (top_space(model, run.final[path], layer, k) for model, path in zip(models, both, strict=True))
-            found[i][pair] = nested_overlaps(first, second)
+            found[i][pair] = overlap_curve(first, second)
     return found
 
 
