@@ -23,7 +23,7 @@ from typing import Any
 
 from page import HERE, RESULTS, peer
 
-ORDER = ("floors", "ensembles", "increments", "scaling", "networks", "curvature", "exits", "blocks")
+ORDER = ("floors", "ensembles", "increments", "scaling", "accuracy", "networks", "curvature", "exits", "blocks")
 PEERS = ("diffrax", "pyhessian", "hessian-eigenthings", "curvlinops")
 #: pages with commands of their own: file -> what it holds
 OTHERS = {"device.py": "a CUDA device", "faults.py": "kill, damage, resume, compare", "scheduler.py": "a plan for 10⁴ workers"}

@@ -167,8 +167,8 @@ def main() -> None:
         table.row("float64", 1, f"{size:,}{' (default)' if size == rows[-1][0] else ''}", f"{length:.3f}", f"{ratio:+.2f} %", f"{outside:.2f} %")
     page.text("The first ratio compares two runs and carries the noise of the machine; the second is taken within one run.")
     page.text(f"## The driver alone: {count:,} empty blocks, 256 results waiting at a time")
-    table = page.table(["threads", "ms a block", "of it processor", "bytes of manifest a block", "open, µs a block", "check digests, µs a block"])
-    table.row(1, f"{empty['wall']:.3f}", f"{empty['cpu']:.3f}", f"{empty['bytes']:.0f}", f"{empty['open']:.1f}", f"{empty['check']:.1f}")
+    table = page.table(["dtype", "threads", "ms a block", "of it processor", "bytes of manifest a block", "open, µs a block", "check digests, µs a block"])
+    table.row("none", 1, f"{empty['wall']:.3f}", f"{empty['cpu']:.3f}", f"{empty['bytes']:.0f}", f"{empty['open']:.1f}", f"{empty['check']:.1f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     page.text(f"Results that wait together are stored with one flush of the manifest and one of the folder. Peak memory of this process {peak:.0f} MiB.")
     page.close()
