@@ -13,7 +13,7 @@ from sgdsde.data import Data
 from sgdsde.types import InputError
 
 
-@pytest.mark.parametrize("make", [data.blobs, data.linear_teacher, data.logistic_teacher])
+@pytest.mark.parametrize("make", [data.blobs, data.linear_teacher, data.logistic_teacher, data.tanh_teacher])
 def test_a_seed_fixes_the_data(make: Callable[..., Data]) -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()

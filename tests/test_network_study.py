@@ -11,7 +11,8 @@ import torch
 
 import sgdsde as sg
 from sgdsde.calculus import grad
-from sgdsde.measurements.network_study import COLUMNS, DEFECT_X, LARGE_MODELS, Problem, block, defects, eigenvectors, largest, problem, start
+from sgdsde.measurements.network_problems import Kind, Problem, eigenvectors, largest, problem, start
+from sgdsde.measurements.network_study import COLUMNS, DEFECT_X, LARGE_MODELS, block, defects
 from sgdsde.runs import Study, StudyConfig
 from sgdsde.runs.listing import load
 from sgdsde.types import InputError
@@ -19,14 +20,17 @@ from sgdsde.types import InputError
 ROOT = Path(__file__).parents[1]
 
 
+TINY = Kind("digits", "", 40, 30, "shallow", 3, 1, 0, "float64")
+
+
 @pytest.fixture(scope="module")
 def tiny() -> Problem:
-    return problem("digits", "", samples=40, held_out=30, width=0, dtype="float64")
+    return problem(TINY)
 
 
 @pytest.fixture(scope="module")
 def perceptron() -> Problem:
-    return problem("digits", "", samples=30, held_out=20, width=3, dtype="float32")
+    return problem(replace(TINY, samples=30, held_out=20, network="perceptron", dtype="float32"))
 
 
 def test_the_problems_have_the_sizes_that_they_say(tiny: Problem, perceptron: Problem) -> None:
@@ -35,7 +39,7 @@ def test_the_problems_have_the_sizes_that_they_say(tiny: Problem, perceptron: Pr
     assert perceptron.objective.dim == 64 * 3 + 3 + 3 * 10 + 10
     assert not perceptron.dense
     with pytest.raises(InputError):
-        problem("digits", "", samples=1700, held_out=200, width=0, dtype="float64")
+        problem(replace(TINY, samples=1700, held_out=200))
 
 
 def test_the_starts_lie_where_they_say(tiny: Problem) -> None:
@@ -86,7 +90,7 @@ def test_the_defect_grows_with_the_step_size(tiny: Problem, perceptron: Problem)
     mean = defects(tiny, eta=0.5, batch=1, marks=(2, 6), paths=6, seed=0).mean
     assert mean.shape == (2, len(DEFECT_X))
     assert np.all(np.diff(mean, axis=1)[:, -3:] > 0)
-    with pytest.raises(InputError, match="width 0"):
+    with pytest.raises(InputError, match="network=shallow"):
         defects(perceptron, eta=0.5, batch=1, marks=(1,), paths=2, seed=0)
 
 
@@ -95,7 +99,10 @@ def test_the_defect_grows_with_the_step_size(tiny: Problem, perceptron: Problem)
     [
         ({"data": "mnist"}, "needs folder"),
         ({"starts": ("minimun",)}, "minimum"),
-        ({"models": ("SME1", "HASME"), "width": 50}, "does not run here"),
+        ({"models": ("SME1", "HASME"), "network": "perceptron", "problems": ()}, "does not run here"),
+        ({"network": "perceptron", "models": ("SME1",)}, "problems are small ones"),
+        ({"problems": ("techer",)}, "teacher"),
+        ({"pilot": 1}, "two paths"),
         ({"saves": (4, 2)}, "must increase"),
     ],
 )

@@ -89,7 +89,10 @@ class Data:
         if isinstance(components, bool) or int(components) != components or not 1 <= components <= features:
             raise InputError(f"components = {components!r}; wanted an integer in 1…{features}, the number of features of {self.name}.")
         centred = self.x - self.x.mean(0)
-        axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :components]  # [features, components]
+        if components < len(self) < features:  # few images of many pixels: their span is smaller than the space
+            axes = torch.linalg.svd(centred, full_matrices=False).Vh[:components].T
+        else:
+            axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :components]  # [features, components]
         signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
         return replace(self, x=centred @ (axes * signs), shape=(), name=f"{self.name}, {components} principal components")
 

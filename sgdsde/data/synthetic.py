@@ -68,6 +68,22 @@ def logistic_teacher(seed: int, *, dim: int = 5, count: int = 100, strength: flo
     return _made(x, y, 2, f"logistic teacher (seed {seed}, dim {dim}, strength {strength:g})")
 
 
+def tanh_teacher(seed: int, *, dim: int = 4, hidden: int = 3, count: int = 200, strength: float = 4.0) -> Data:
+    """Two classes: P(y = 1 | x) = σ(z), z = Σⱼvⱼtanh(wⱼ·x), wⱼ ~ N(0, I), v ~ ``strength``·N(0, I/hidden): what a student of the same form can learn.
+
+    Raises:
+        InputError: a number out of range.
+    """
+    _counts(dim=dim, hidden=hidden, count=count)
+    _scale("strength", strength)
+    generator = stream(seed, "tanh teacher")
+    w = torch.randn(hidden, dim, generator=generator, dtype=torch.float64)
+    v = strength * torch.randn(hidden, generator=generator, dtype=torch.float64) / math.sqrt(hidden)
+    x = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    y = (torch.rand(count, generator=generator, dtype=torch.float64) < torch.sigmoid(torch.tanh(x @ w.T) @ v)).long()
+    return _made(x, y, 2, f"tanh teacher (seed {seed}, dim {dim}, {hidden} units, strength {strength:g})")
+
+
 def _made(x: Tensor, y: Tensor, classes: int | None, name: str) -> Data:
     return Data(x, y, classes, name, digest_of(x.numpy().tobytes(), y.numpy().tobytes()))
 

@@ -1,4 +1,4 @@
-"""The network study's problems and processes: digits, MNIST or CIFAR-10, from the 18-parameter net to perceptrons of 1e6 parameters.
+"""The network study's processes, from nets of 18 parameters to perceptrons of 1e6.
 
 One block of paths runs minibatch SGD, its Gaussian surrogate and each model from one start; the models share the surrogate's Brownian increments. Beyond 64
 parameters models are those in product form, noise comes through the minibatch's root, and functions of the Hessian by Lanczos or from its outliers.
@@ -7,37 +7,29 @@ parameters models are those in product form, noise comes through the minibatch's
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from sgdsde import sdes
-from sgdsde.calculus import grad, hessian
+from sgdsde.calculus import hessian
 from sgdsde.comparison import Ensemble
-from sgdsde.curvature import eigsh, hessian_operator
-from sgdsde.data import Data, cifar10, digits, mnist
 from sgdsde.kernel import Kernel
 from sgdsde.kernels import SGD, SVAG, Coupled, Heun
-from sgdsde.measurements.digits_network import COMPONENTS, HIDDEN, RIDGE, newton
+from sgdsde.measurements.network_problems import Problem, eigenvectors
 from sgdsde.noise import GaussianNoise
 from sgdsde.noises import Gaussian, Minibatch, gaussian_surrogate
-from sgdsde.noises.surrogate import DENSE_DIM
-from sgdsde.objective import Objective
-from sgdsde.objectives import Network, ShallowTanh
 from sgdsde.observables import Accuracy, Coordinates, FunctionDistance, Loss, SquaredDistance
-from sgdsde.rng import stream
 from sgdsde.runs import Moments
 from sgdsde.sde import SDE
 from sgdsde.sdes.functions import phi_pair
 from sgdsde.sdes.positivity import defect
 from sgdsde.simulate import simulate
+from sgdsde.stats import resolvable
 from sgdsde.types import InputError
 
-STARTS = ("initialisation", "mid-training", "minimum", "edge of stability")
 DENSE_MODELS = ("GradientFlow", "SME1", "SME2", "SPF", "HASME", "HASMEProduct", "SME3", "HASME3")
 #: models that need no dense matrix
 LARGE_MODELS = ("GradientFlow", "SME1", "SME2", "HASMEProduct")
@@ -45,74 +37,6 @@ COLUMNS = ("loss", "squared distance", "function distance", "accuracy", "top", "
 SVAG_L = 4
 #: the largest ηλ of the defect map
 DEFECT_X = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """An objective, how it answers on inputs, and held-out data."""
-
-    objective: Objective
-    answer: Callable[[Tensor, Tensor], Tensor]
-    inputs: Tensor
-    labels: Tensor
-
-    @property
-    def dense(self) -> bool:
-        """Whether covariances and eigenvectors are formed."""
-        return self.objective.dim <= DENSE_DIM
-
-
-def problem(data: str, folder: str, *, samples: int, held_out: int, width: int, dtype: str) -> Problem:
-    """``width`` 0: the 18-parameter tanh net, odd against even labels on 4 principal components. Else a perceptron pixels → width tanh units → classes.
-
-    Raises:
-        InputError: unknown data, or more samples than there are.
-    """
-    source = _load(data, folder, samples + held_out)
-    if width == 0:
-        source = source.against(tuple(range(1, source.classes or 0, 2))).projected(COMPONENTS)
-        x = source.x / source.x.std()
-        net = ShallowTanh(x[:samples], source.y[:samples], hidden=HIDDEN, ridge=RIDGE)
-        return Problem(net, net.logits, x[samples:], source.y[samples:])
-    x = source.x.to(getattr(torch, dtype))
-    with torch.random.fork_rng(devices=[]):
-        module = nn.Sequential(nn.Linear(x.shape[1], width), nn.Tanh(), nn.Linear(width, source.classes or 1)).to(x.dtype)
-    network = Network(module, "cross_entropy", x[:samples], source.y[:samples])
-    return Problem(network, network.outputs, x[samples:], source.y[samples:])
-
-
-def start(task: Problem, name: str, *, seed: int, steps: int, device: str) -> Float[Tensor, " dim"]:
-    """A fresh net; after ``steps`` of full-batch descent at .4/λmax of the start; after 20 times as many (and Newton's method where dense); after ``steps`` at
-    2/λmax of the latter, which hold the descent at the edge of stability.
-    """
-    f = task.objective
-    theta = _fresh(f, seed).to(device)
-    if name == "initialisation":
-        return theta[0]
-    slow = 0.4 / largest(f, theta[0])
-    middle = _descend(f, theta, steps, slow)
-    if name == "mid-training":
-        return middle[0]
-    late = _descend(f, middle, 19 * steps, slow)
-    if name == "minimum":
-        return (newton(f, late) if task.dense else late)[0]
-    return _descend(f, middle, steps, 2 / largest(f, late[0]))[0]
-
-
-def largest(f: Objective, theta: Tensor) -> float:
-    """λmax of the Hessian."""
-    if f.dim <= DENSE_DIM:
-        return float(torch.linalg.eigvalsh(hessian(f, theta[None]))[0, -1])
-    return float(eigsh(hessian_operator(f, theta), 1, tolerance=1e-3, progress=False).values[0])
-
-
-def eigenvectors(f: Objective, theta: Tensor, count: int) -> tuple[Tensor, Float[Tensor, "dim k"]]:
-    """Eigenvalues and vectors, largest first: all where dense, else the top ``count``."""
-    if f.dim <= DENSE_DIM:
-        values, vectors = torch.linalg.eigh(hessian(f, theta[None])[0])
-        return values.flip(0), vectors.flip(1)
-    pairs = eigsh(hessian_operator(f, theta), count, tolerance=1e-3, progress=False)
-    return pairs.values, pairs.vectors
 
 
 def build(task: Problem, model: str, noise: GaussianNoise, eta: float, functions: str) -> SDE:
@@ -183,8 +107,8 @@ def defects(task: Problem, *, eta: float, batch: int, marks: Sequence[int], path
     """
     f = task.objective
     if not task.dense:
-        raise InputError(f"The defect map forms {f.dim}×{f.dim} matrices; use width 0.")
-    starts = _fresh(f, seed, paths)
+        raise InputError(f"The defect map forms {f.dim}×{f.dim} matrices; use network=shallow.")
+    starts = task.fresh(seed, paths)
     states = simulate(SGD(Minibatch(f, batch), eta), starts, horizon=marks[-1] * eta, save=[k * eta for k in marks], seed=seed, progress=False).states
     table = []
     for points in states:
@@ -194,22 +118,31 @@ def defects(task: Problem, *, eta: float, batch: int, marks: Sequence[int], path
     return Moments.of(torch.stack(table, 1))  # [paths, marks, x]
 
 
-def _fresh(f: Objective, seed: int, paths: int = 1) -> Float[Tensor, "paths dim"]:
-    if isinstance(f, Network):
-        return f.initial(paths, stream(seed, "network study"))
-    assert isinstance(f, ShallowTanh)
-    bound = torch.full((f.dim,), f.features**-0.5, dtype=torch.float64)
-    bound[-f.hidden :] = f.hidden**-0.5
-    return bound * (2 * torch.rand(paths, f.dim, dtype=torch.float64, generator=stream(seed, "network study")) - 1)
+def pilot(
+    task: Problem, anchor: Tensor, *, eta: float, batch: int, pair: tuple[str, str], steps: int, substeps: int, paths: int, seed: int, functions: str
+) -> Moments:
+    """Errors in tr Cov of a rival and of the model after ``steps``, each − surrogate on shared increments: ``[paths, 4]``, rival, model, difference, sum."""
+    surrogate = gaussian_surrogate(Minibatch(task.objective, batch))
+    columns = []
+    for model in pair:
+        both = Coupled(SGD(surrogate, eta), Heun(build(task, model, surrogate, eta, functions), eta / substeps))
+        states = simulate(both, anchor, horizon=steps * eta, paths=paths, seed=seed, block_size=64, progress=False).states
+        first, second = (Ensemble.of(part, {}).spreads()[:, -1] for part in both.split(states))
+        columns.append(second - first)
+    rival, own = columns
+    return Moments.of(np.stack([rival, own, rival - own, rival + own], 1))
 
 
-def _descend(f: Objective, theta: Tensor, steps: int, size: float) -> Tensor:
-    for _ in range(steps):
-        theta = theta - size * grad(f, theta)
-    return theta
+def paths_needed(found: Moments, *, false_alarm: float = 0.05, power: float = 0.9) -> tuple[float, float]:
+    """From a pilot: (how many paths tell whose error is smaller, how many at the upper end of what the pilot knows of the gap's size: infinite where it
+    cannot tell the gap from 0).
 
-
-def _load(data: str, folder: str, count: int) -> Data:
-    if data == "digits":
-        return digits(count=count)
-    return mnist(folder, count=count) if data == "mnist" else cifar10(folder, count=count)
+    |a| − |b| is ±(a − b) where the errors have one sign and ±(a + b) where not; n = ((z_{1−α/2} + z_power)·sd/gap)².
+    """
+    e = found.mean_estimate()
+    rival, own = (float(v) for v in np.asarray(e.value)[:2])
+    gap = abs(abs(rival) - abs(own))
+    stderr = float(np.asarray(e.stderr)[2 if rival * own > 0 else 3])
+    wanted = resolvable(stderr * e.n**0.5, false_alarm=false_alarm, power=power)
+    least = gap - 1.96 * stderr
+    return (float((wanted / gap) ** 2) if gap else float("inf")), (float((wanted / least) ** 2) if least > 0 else float("inf"))
