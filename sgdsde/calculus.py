@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sgdsde.objective import Objective, Points, identity_rows
+from sgdsde.objective import Objective, Points, checked_losses, identity_rows
 from sgdsde.types import InputError
 
 Matrices = Float[Tensor, "paths dim dim"]
@@ -42,7 +42,12 @@ def weighted_grad_autodiff(f: Objective, theta: Points, weights: Float[Tensor, "
     """∇Σᵢ wᵢℓᵢ(θ) through the graph of the losses."""
     with torch.enable_grad():
         point = theta.detach().requires_grad_(True)
-        losses = f.sample_loss(point, batch)  # [paths, batch]
+        losses = checked_losses(f, point, batch)  # [paths, batch]
+        if not losses.requires_grad:
+            raise InputError(
+                f"The losses of {type(f).__name__}.sample_loss carry no gradient. Compute them from theta by torch functions that can be differentiated, "
+                "without detach(), numpy or torch.no_grad()."
+            )
         total = losses.mean(1).sum() if weights is None else (losses * weights).sum()
         return torch.autograd.grad(total, point)[0]
 
@@ -70,7 +75,7 @@ def hvp(f: Objective, theta: Points, v: Points) -> Points:
 
 def hvp_autodiff(f: Objective, theta: Points, v: Points) -> Points:
     """Hv = ∇(gᵀv) with v held fixed."""
-    return _directional(lambda point: f.sample_loss(point).mean(1), theta, [v])
+    return _directional(lambda point: checked_losses(f, point, None).mean(1), theta, [v])
 
 
 def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
@@ -135,7 +140,7 @@ def third(f: Objective, theta: Points, u: Points, v: Points) -> Points:
 
 def third_autodiff(f: Objective, theta: Points, u: Points, v: Points) -> Points:
     """∇³f[u, v] by three nested backward passes."""
-    return _directional(lambda point: f.sample_loss(point).mean(1), theta, [u, v])
+    return _directional(lambda point: checked_losses(f, point, None).mean(1), theta, [u, v])
 
 
 def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:

@@ -38,6 +38,10 @@ class Noise(ABC):
     def covariance(self, theta: Points) -> Matrices:
         """Σ(θ) = Cov ξ, ``[P, dim, dim]``."""
 
+    def check(self, theta: Points) -> None:
+        """Refuse before a run of SGD what is known to fail in it, from a few start points."""
+        return None
+
     def variances(self, theta: Points) -> Points | None:
         """The diagonal of Σ(θ), ``[P, dim]``, where Σ is known to be diagonal everywhere; None where it is not, or not known to be."""
         return None

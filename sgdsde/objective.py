@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sgdsde.types import expected, whole
+from sgdsde.types import InputError, expected, whole
 
 Points = Float[Tensor, "paths dim"]
 Batch = Int[Tensor, "paths batch"]
@@ -64,7 +64,7 @@ class Objective(ABC):
     @cached_property
     def n(self) -> int:
         """The number of samples; 1 for a deterministic objective, whose SGD noise must be given. Counted once unless a subclass sets it."""
-        return self.sample_loss(torch.zeros(1, self.dim, dtype=torch.float64)).shape[1]
+        return checked_losses(self, torch.zeros(1, self.dim, dtype=torch.float64), None).shape[1]
 
     @abstractmethod
     def sample_loss(self, theta: Points, batch: Batch | None = None) -> Float[Tensor, "paths batch"]:
@@ -84,6 +84,23 @@ def as_objective(objective: Any) -> Objective:
     found: Objective = expected(objective, Objective, "objective", "one of sg.objectives, or a subclass with dim and sample_loss; a noise holds its own")
     whole(found, "dim", 1)
     return found
+
+
+def checked_losses(objective: Objective, theta: Points, batch: Batch | None) -> Float[Tensor, "paths batch"]:
+    """``sample_loss``, refused where its shape is not what was asked for: where a batch is passed over SGD would run without noise.
+
+    Raises:
+        InputError: no tensor ``[P, n]``, or ``[P, B]`` with a batch.
+    """
+    losses = objective.sample_loss(theta, batch)
+    if isinstance(losses, Tensor) and losses.ndim == 2 and losses.shape == (theta.shape[0], losses.shape[1] if batch is None else batch.shape[1]):
+        return losses
+    came = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+    asked, wanted = ("all samples (batch=None)", "n") if batch is None else (f"a batch of shape {tuple(batch.shape)}", str(batch.shape[1]))
+    raise InputError(
+        f"{type(objective).__name__}.sample_loss returned {came} for {theta.shape[0]} points and {asked}; wanted a tensor [{theta.shape[0]}, {wanted}], "
+        "one loss for each path and each sample of its batch."
+    )
 
 
 def spread(values: Float[Tensor, " paths"], batch: Batch | None) -> Float[Tensor, "paths batch"]:

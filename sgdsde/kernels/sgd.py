@@ -67,6 +67,7 @@ class SGD(DrivenKernel):
     def check(self, theta: Tensor) -> None:
         if isinstance(self.noise, HeavyTailedNoise):
             return  # it has no root to try
+        self.noise.check(theta[:1])
         self.noise.root(theta[:1], theta.new_zeros(1, self.noise_dim))  # a covariance function of wrong shape or sign says so here
 
     def conventions(self) -> Conventions:

@@ -16,7 +16,7 @@ from sgdsde.kernel import Kernel, State
 from sgdsde.kernels.optimizer_sgd import described
 from sgdsde.kernels.schedule import Constant, Schedule, StepDecay
 from sgdsde.kernels.update import HeavyBall, Plain, Update
-from sgdsde.noises.minibatch import checked_batch_size
+from sgdsde.noises.minibatch import checked_batch_size, refuse_other_samples
 from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
@@ -71,6 +71,9 @@ class ShuffledSGD(Kernel):
         g = weighted_grad(self.objective, state.theta, None, batch)
         theta, memory_after = self.update.apply(state.theta, tuple(memory), g, self.eta * self.schedule.factor(k))
         return State(theta, (order, *memory_after))
+
+    def check(self, theta: Tensor) -> None:
+        refuse_other_samples(self.objective, theta[:1])
 
     def conventions(self) -> Conventions:
         sampling = described("epoch shuffling", self.update, self.schedule)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from torch import Generator
+from torch import Generator, Tensor
 
 from sgdsde.kernel import Kernel, State
 from sgdsde.noise import Noise, as_noise
@@ -50,6 +50,9 @@ class SVAG(Kernel):
             first, second = self.noise.draw(theta, generator), self.noise.draw(theta, generator)
             theta = theta - (self.eta / self.l) * ((1 + root) / 2 * first + (1 - root) / 2 * second)
         return State(theta)
+
+    def check(self, theta: Tensor) -> None:
+        self.noise.check(theta[:1])
 
     def conventions(self) -> Conventions:
         return replace(self.noise.conventions(), eta=self.eta, sampling=f"SVAG l={self.l}, {self.noise.conventions().sampling}")

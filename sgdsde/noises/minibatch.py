@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.noise import Noise
-from sgdsde.objective import Objective, as_objective
+from sgdsde.objective import Objective, as_objective, checked_losses
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, InputError
@@ -56,8 +56,30 @@ class Minibatch(Noise):
     def covariance(self, theta: Tensor) -> Tensor:
         return sample_covariance(self.objective, theta) / self.batch_size
 
+    def check(self, theta: Tensor) -> None:
+        refuse_other_samples(self.objective, theta[:1])
+
     def conventions(self) -> Conventions:
         return Conventions(batch_size=self.batch_size, n=self.objective.n, sampling="minibatch with replacement")
+
+
+def refuse_other_samples(objective: Objective, theta: Tensor) -> None:
+    """Refuses an objective whose losses of a batch are not those of its samples; one with gradients of its own in ``facts`` is taken at its word.
+
+    Raises:
+        InputError: ``sample_loss(theta, batch)`` holds other numbers than the columns of ``sample_loss(theta)``.
+    """
+    if objective.facts.weighted_grad is not None or objective.facts.sample_grads is not None:
+        return
+    index = torch.tensor([[objective.n - 1, 0, objective.n // 2]], device=theta.device).expand(theta.shape[0], -1)
+    with torch.no_grad():
+        found, wanted = checked_losses(objective, theta, index), checked_losses(objective, theta, None)
+    if wanted.shape[1] != objective.n or not torch.allclose(found, wanted.gather(1, index), rtol=1e-3, atol=1e-6, equal_nan=True):
+        raise InputError(
+            f"{type(objective).__name__}.sample_loss(theta, batch) brings other losses for samples {index[0].tolist()} of {objective.n} than "
+            f"sample_loss(theta): {found[0].tolist()}, not {wanted[0, index[0].clamp_max(wanted.shape[1] - 1)].tolist()}. "
+            "Column j must be the loss of sample batch[p, j]."
+        )
 
 
 def checked_batch_size(objective: Objective, batch_size: int, *, largest: int | None) -> int:

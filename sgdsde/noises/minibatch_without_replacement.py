@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.noise import Noise
-from sgdsde.noises.minibatch import checked_batch_size
+from sgdsde.noises.minibatch import checked_batch_size, refuse_other_samples
 from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
@@ -74,6 +74,9 @@ class MinibatchWithoutReplacement(Noise):
 
     def covariance(self, theta: Tensor) -> Tensor:
         return sample_covariance(self.objective, theta) * (self._factor / self.batch_size)
+
+    def check(self, theta: Tensor) -> None:
+        refuse_other_samples(self.objective, theta[:1])
 
     def conventions(self) -> Conventions:
         return Conventions(batch_size=self.batch_size, n=self.objective.n, sampling="minibatch without replacement")
