@@ -91,8 +91,8 @@ class Basins(Study[Config]):
             spectra = tuple(estimated(n, n, rank, top[i], log=True) for i, n in enumerate(called))
             panels.append(Panel(f"Eigenvalues of H at equal loss, {cell}", "rank", "eigenvalue", spectra, log="y"))
             losses = parts["losses"].student_estimate()
-            place = np.linspace(0, 1, losses.value.shape[1])[::2]
-            drawn = tuple(estimated(name, name, place, losses[i, ::2]) for i, name in enumerate(LINES))
+            place = np.linspace(0, 1, losses.value.shape[1])[::4]
+            drawn = tuple(estimated(name, name, place, losses[i, ::4]) for i, name in enumerate(LINES))
             panels.append(Panel(f"Loss on lines, {cell}", "place on the line α", "loss", drawn))
         x, own = np.array(config.widths, dtype=float), [cells[_label(width)] for width in config.widths]
         sharp = [joined([parts["log top"].geometric_estimate()[i, 0] for parts in own]) for i in range(len(called))]

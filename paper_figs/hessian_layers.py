@@ -1,6 +1,8 @@
-"""Layer blocks of the Hessian beside their Kronecker forms: images, errors along training, eigenvectors as matrices (claims C19–C22)."""
+"""A layer block of the Hessian beside its Kronecker form, and eigenvectors as matrices, as images (claim C19)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -8,28 +10,27 @@ from sgdsde.figures import Figure, Sheet, Stored
 from sgdsde.plots import Image, Panel
 
 
-def _images(stored: Stored, titles: tuple[str, str], x_label: str, y_label: str) -> list[Panel]:
-    """Two images on one colour scale."""
+def _images(stored: Stored, titles: Mapping[str, str], x_label: str, y_label: str) -> list[Panel]:
+    """Images on one colour scale, by their stored title and the one that they get here."""
     table = stored.table("kronecker-forms-of-layers")
     grids = [next(curve for curve in table[title].values() if curve.z is not None).grid() for title in titles]
     high = max(float(np.abs(z).max()) for _, _, z in grids)
     return [
         Panel(title, x_label, y_label, (), image=Image(x, y, z, label="entry", kind="diverging", low=-high, high=high), aspect="equal")
-        for title, (x, y, z) in zip(titles, grids, strict=True)
+        for title, (x, y, z) in zip(titles.values(), grids, strict=True)
     ]
 
 
 def draw(stored: Stored) -> Sheet:
-    table = stored.table("kronecker-forms-of-layers")
-    panels = _images(stored, ("Layer 2, block of four units", "Its Kronecker form"), "weight", "weight")
-    panels += _images(stored, ("Layer 2, eigenvector 1 as a matrix", "Layer 2, eigenvector 2 as a matrix"), "input unit", "output unit")
-    for title, label in (("Error of E[M] ⊗ E[xxᵀ]", "relative error"), ("Eigenvectors as matrices", "s₁²/Σs², mean of top 9")):
-        panels.append(Panel(title, "step (0 drawn at 30)", label, table[title].drawn(), log="x", y_range=(0, 1.02)))
+    panels = _images(stored, {"Layer 2, block of four units": "Block of four units", "Its Kronecker form": "Its Kronecker form"}, "weight", "weight")
+    vectors = {f"Layer 2, eigenvector {i} as a matrix": f"Eigenvector {i}" for i in (1, 2)}
+    panels += _images(stored, vectors, "input unit", "output unit")
     return Sheet(
         tuple(panels),
-        caption="Layer-wise Hessians of a ReLU network on digits. Top: the block of the second layer on the weights of four units, and E[M] ⊗ E[xxᵀ]. Middle: "
-        "its two leading eigenvectors as weight matrices, nearly of rank one. Bottom: error of the Kronecker form and shares of rank one by layer.",
+        height=2.2,
+        caption="A layer-wise Hessian of a ReLU network on digits. Top: the block of the second layer on the weights of four units, and E[M] ⊗ E[xxᵀ]. "
+        "Bottom: its two leading eigenvectors as weight matrices, nearly of rank one.",
     )
 
 
-FIGURE = Figure(title="Layer-wise Hessians and their Kronecker forms", draw=draw, claims=("C19",))
+FIGURE = Figure(title="A layer-wise Hessian and its Kronecker form", draw=draw, claims=("C19",))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from curvature_studies import SMALL, figure_of, run_of, small
 
 from sgdsde.curvature import gauss_newton_operator, kronecker_decoupling, overlap, overlap_curve
 from sgdsde.measurements.classifiers import ClassifierConfig, data_of, network_of, normalised_of, starts
@@ -25,9 +25,6 @@ from sgdsde.measurements.layer_forms import (
 from sgdsde.rng import stream
 from sgdsde.training import SGD, LossBelow, TrainingNetwork, train
 from sgdsde.types import InputError
-
-sys.path.insert(0, str(Path(__file__).parent / "studies"))
-from curvature_cases import SMALL, run_of, small
 
 
 def test_a_layers_numbers_are_those_of_its_dense_block() -> None:
@@ -95,7 +92,7 @@ def test_forms_along_training_hold_every_layer() -> None:
     assert values[0, 0, 0, FORM.index("error")] == pytest.approx(report.error)
 
 
-def test_the_study_reports_layers_and_models() -> None:
+def test_the_study_reports_layers_and_models(tmp_path: Path) -> None:
     config, cells, summary = run_of("decoupling", steps=(0, 40), batch=10, widths=(4, 6), loss=1.0, most=3000, shown=10, width=4)
     assert len(cells) == 3 + 4
     lines = {(line.cell, line.quantity): line.estimate for line in summary.lines}
@@ -106,5 +103,9 @@ def test_the_study_reports_layers_and_models() -> None:
     titles = [panel.title for panel in summary.panels]
     assert len(set(titles)) == len(titles)
     assert "Two models, layer 1, BatchNorm" in titles
+    layers = figure_of("decoupling", "decoupling", config, summary, tmp_path)
+    assert [len(panel.series) for panel in layers.panels] == [3, 3, 3, 4, 4, 3]
+    models = figure_of("overlap-of-models", "decoupling", config, summary, tmp_path)
+    assert [len(panel.series) for panel in models.panels] == [4, 4, 3] * 2
     with pytest.raises(InputError, match="'plane' is unknown"):
         run_of("decoupling", kinds=("plane",))

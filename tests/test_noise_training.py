@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from curvature_studies import figure_of, run_of, small
 
 from sgdsde.calculus import hessian, sample_grads
 from sgdsde.curvature import gauss_newton_operator
@@ -17,9 +17,6 @@ from sgdsde.measurements.classifiers import starts
 from sgdsde.measurements.noise_training import POINT, STEP, along_training, at_point, moments_of_gradients
 from sgdsde.training import SGD, LossDifferences, train
 from sgdsde.types import InputError
-
-sys.path.insert(0, str(Path(__file__).parent / "studies"))
-from curvature_cases import run_of, small
 
 
 def test_the_numbers_of_a_point_are_those_of_dense_matrices() -> None:
@@ -101,7 +98,7 @@ def test_paths_that_diverge_are_missing_numbers() -> None:
     assert np.isnan(found.step[1]).all()
 
 
-def test_the_study_reports_every_checkpoint() -> None:
+def test_the_study_reports_every_checkpoint(tmp_path: Path) -> None:
     config, cells, summary = run_of("noise-and-curvature", batches=(4, 20), steps=(0, 10, 40), top=3, redraws=30)
     assert list(cells) == ["B = 4", "B = 20"]
     lines = {(line.cell, line.quantity): line.estimate for line in summary.lines}
@@ -112,6 +109,9 @@ def test_the_study_reports_every_checkpoint() -> None:
     titles = [panel.title for panel in summary.panels]
     assert len(set(titles)) == len(titles)
     assert {"tr M/tr H against the loss", "Angle between consecutive steps", "Loss difference of the next step, B = 4"} <= set(titles)
+    sheet = figure_of("noise-and-curvature", "noise-and-curvature", config, summary, tmp_path)
+    assert [len(panel.series) for panel in sheet.panels] == [2, 3, 2, 4, 2, 2]
+    assert "60 samples" in sheet.caption
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from curvature_studies import figure_of, run_of, small
 
 from sgdsde.calculus import hessian
 from sgdsde.measurements import solutions as module
@@ -16,9 +16,6 @@ from sgdsde.measurements.classifiers import starts
 from sgdsde.measurements.solutions import LINES, POINTS, names, solutions
 from sgdsde.training import SAM, SGD, LossBelow, train
 from sgdsde.types import InputError
-
-sys.path.insert(0, str(Path(__file__).parent / "studies"))
-from curvature_cases import run_of, small
 
 OPTIONS: dict[str, object] = {"eta": 0.3, "batches": (5,), "radius": 0.05, "loss": 0.6, "lower": 0.2, "most": 1000, "shown": 6, "classes": 10, "seed": 7}
 
@@ -62,8 +59,8 @@ def test_what_is_not_reached_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
     assert module.LINES[0].startswith("full batch, then")
 
 
-def test_the_study_compares_solutions_and_lines() -> None:
-    _, cells, summary = run_of("basins", widths=(8, 12), batches=(5,), loss=0.8, lower=0.3, most=1000, shown=5, eta=0.3, samples=40, depth=1)
+def test_the_study_compares_solutions_and_lines(tmp_path: Path) -> None:
+    config, cells, summary = run_of("basins", widths=(8, 12), batches=(5,), loss=0.8, lower=0.3, most=1000, shown=5, eta=0.3, samples=40, depth=1)
     assert list(cells) == ["width 8", "width 12"]
     lines = {(line.cell, line.quantity): line.estimate for line in summary.lines}
     assert names((5,), 0.1) == ("B = 5", "full batch", "SAM, ρ = 0.1, B = 5")
@@ -73,6 +70,8 @@ def test_the_study_compares_solutions_and_lines() -> None:
     for name in LINES:
         assert lines[f"width 12, {name}", "barrier / ln c"].value >= 0
     assert {panel.title for panel in summary.panels} >= {"Loss on lines, width 8", "Eigenvalues of H at equal loss, width 12", "Barriers", "λmax at equal loss"}
+    sheet = figure_of("basins", "basins", config, summary, tmp_path)
+    assert [len(panel.series) for panel in sheet.panels] == [3, 3, 4, 4]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from curvature_studies import figure_of, run_of, small
 from torch import nn
 
 from sgdsde.calculus import hessian, sample_grads
@@ -15,11 +15,9 @@ from sgdsde.curvature import RatioRule, gauss_newton_operator
 from sgdsde.measurements import spectrum_counts
 from sgdsde.measurements.classifiers import ClassifierConfig, data_of, module_of, normalised_of, starts, with_random_labels
 from sgdsde.measurements.spectrum_counts import EDGES, binned, gradient_spectrum, spectrum
+from sgdsde.plots import Panel, Series
 from sgdsde.training import SGD, train
 from sgdsde.types import InputError
-
-sys.path.insert(0, str(Path(__file__).parent / "studies"))
-from curvature_cases import run_of, small
 
 
 def test_bulk_and_outliers_are_those_of_dense_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +86,7 @@ def test_labels_are_redrawn_in_the_share_that_is_asked_for() -> None:
     assert torch.equal(with_random_labels(data, 0.0, 3).y, data.y)
 
 
-def test_the_study_counts_in_every_cell() -> None:
+def test_the_study_counts_in_every_cell(tmp_path: Path) -> None:
     config, cells, summary = run_of("size-and-classes", batch=6, widths=(5, 6), depths=(1,), classes=(2, 4), labels=(0.5,), loss=1.5, shown=8, most=3000)
     assert list(cells) == ["width 5", "width 6", "depth 1", "classes 2", "classes 4", "labels 0.5"]
     lines = {(line.cell, line.quantity): line.estimate for line in summary.lines}
@@ -96,6 +94,10 @@ def test_the_study_counts_in_every_cell() -> None:
     assert lines["classes 4", "loss"].value <= 1.5
     assert 1 <= lines["width 5", "outliers, largest ratio"].value <= 7
     assert len({panel.title for panel in summary.panels}) == 20
+    rank = np.arange(1.0, 21)
+    random = Panel("E[M]", "rank", "λ", tuple(Series(f"{m}", f"width {m}", rank, 1 / rank) for m in (50, 200, 800)))
+    sheet = figure_of("size-and-classes", "size-and-classes", config, summary, tmp_path, {"gap-and-width": [random]})
+    assert [len(panel.series) for panel in sheet.panels] == [4, 2, 1, 2, 2, 3]
     _, lost, told = run_of("size-and-classes", batch=6, widths=(3,), depths=(1,), classes=(2,), labels=(0.0,), loss=1e-6, shown=8, most=10)
     assert int(lost["width 3"]["λmax"].lost) == config.paths
     assert any("did not reach loss" in note for note in told.notes)
