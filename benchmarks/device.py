@@ -4,8 +4,9 @@
     python benchmarks/device.py --dry-run    the same code at tiny sizes on the CPU; nothing is stored
     python benchmarks/device.py --parts fused,spectra --out DIR      some of the tables, into another folder
 
-Without a CUDA device it says so, stores nothing and ends with status 2. Needs the package's own dependencies, Triton (CUDA builds of torch bring it) and, for
-the tests, pytest and hypothesis; where those are missing the page says that the tests were not run.
+Without a CUDA device it says so, stores nothing and ends with status 2. From a checkout that is not installed: ``PYTHONPATH=.``. Beside PyTorch with CUDA
+(which brings Triton), NumPy, SciPy, scikit-learn and tqdm it needs torchsde, trampoline, jaxtyping, wadler_lindig and safetensors, as wheels where there is
+no network; for the tests, pytest and hypothesis with what they need: where those are missing the page says that the tests were not run.
 """
 
 from __future__ import annotations

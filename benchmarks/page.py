@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from sgdsde.runs.identity import git_state, processor, versions
+import sgdsde
+from sgdsde.runs.identity import git_state, processor
 
 HERE = Path(__file__).resolve().parent
 RESULTS = "results.json"
@@ -84,7 +85,7 @@ class Page:
         return {
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "machine": f"{processor()}, {os.cpu_count()} cores",
-            "versions": f"torch {torch.__version__}, Python {platform.python_version()}, sgdsde {versions()['sgdsde']}",
+            "versions": f"torch {torch.__version__}, Python {platform.python_version()}, sgdsde {sgdsde.__version__}",
             "code": code["commit"][:10] + (" with changes" if changed else ""),
             "load": f"{self._load:.1f} before, {os.getloadavg()[0]:.1f} after",
             "seconds": f"{time.perf_counter() - self._began:.0f}",
