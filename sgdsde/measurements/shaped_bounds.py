@@ -62,16 +62,18 @@ def rescaled_measures(*, seed: int, level: float, alphas: Mapping[str, float], s
     return Measured(estimates, notes=tuple(notes), conventions=f"ReLU MLP {COMPONENTS}-{'-'.join(map(str, hidden))}-10 on {samples} digits, float64")
 
 
-def shaped_bounds(*, seed: int, level: float, settings: Mapping[str, Mapping[str, Any]], seeds: int, draws: int, names: Sequence[str] = SHAPES) -> Measured:
+def shaped_bounds(
+    *, seed: int, level: float, settings: Mapping[str, Mapping[str, Any]], seeds: int, draws: int, names: Sequence[str] = SHAPES, most: int = 6000
+) -> Measured:
     """For each setting (``samples``, ``hidden``, ``shuffled``): ``name/shape`` the mean bound over seeds, ``name/a − b`` the mean paired difference, each also
-    with ``/before`` for the values before the sampling term; ``name/trained`` the share of seeds whose training accuracy reached 99 %.
+    with ``/before`` for the values before the sampling term; ``name/trained`` the share of seeds whose training accuracy reached 99 % within ``most`` steps.
     """
     estimates: dict[str, Estimate] = {}
     table: dict[str, dict[str, np.ndarray]] = {}
     notes = []
     for offset, (name, setting) in enumerate(settings.items()):
         shuffled = float(setting.get("shuffled", 0.0))
-        network, final, start, accuracy = _trained(int(setting["samples"]), (int(setting["hidden"]),), seeds, seed, shuffled=shuffled)
+        network, final, start, accuracy = _trained(int(setting["samples"]), (int(setting["hidden"]),), seeds, seed, shuffled=shuffled, most=most)
         found = []
         for p in range(seeds):
             made = shapes(network, final[p], tuple(names))

@@ -24,7 +24,7 @@ from sgdsde.objectives import Network
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.rng import stream
 from sgdsde.stats import mean_estimate
-from sgdsde.training import SAM, SGD, Plain, Trainable, TrainAccuracy, TrainingNetwork, largest_eigenvalues, train
+from sgdsde.training import SAM, SGD, Plain, Trainable, TrainAccuracy, TrainingNetwork, largest_between, largest_eigenvalues, train
 from sgdsde.types import Estimate, Status
 
 WIDTHS = (20, 20)
@@ -33,6 +33,8 @@ SHARE, CURVATURE_SAMPLES = 0.99, 1000
 SPLIT_SEED = 0
 TEST_FROM = 1000
 PREDICTORS = ("lambda", "trace", "aligned", "stationary loss")
+#: every other test digit, and the rest
+HALVES = ("even", "odd")
 RESAMPLES = 500
 
 
@@ -45,10 +47,13 @@ def split(samples: int) -> tuple[Data, Data]:
 
 
 def network(setting: Mapping[str, Any], data: Data, seeds: int, seed: int) -> tuple[Trainable, Tensor]:
-    """The MLP 64-20-20-10 of a setting (``dropout``: p after each hidden layer; ``norm``: "batch") and the starts, which settings without BatchNorm share."""
+    """The MLP 64-20-20-10 of a setting and the starts, which settings of one width without BatchNorm share.
+
+    ``dropout``: p after each hidden layer; ``norm``: "batch"; ``width``: units of both hidden layers.
+    """
     layers: list[nn.Module] = []
     width, share, norm = data.x.shape[1], float(setting.get("dropout", 0.0)), setting.get("norm", "none")
-    for hidden in WIDTHS:
+    for hidden in (int(setting["width"]),) * 2 if "width" in setting else WIDTHS:
         layers += [nn.Linear(width, hidden), *([nn.BatchNorm1d(hidden)] if norm == "batch" else []), nn.ReLU(), *([nn.Dropout(share)] if share else [])]
         width = hidden
     module = nn.Sequential(*layers, nn.Linear(width, 10))
@@ -67,6 +72,8 @@ class _Runs:
     reached: float
     steps: float
     mode: str
+    #: where λmax is taken, if not at the last iterate
+    protocol: str = ""
 
 
 def trained_digits(
@@ -82,11 +89,13 @@ def trained_digits(
     most: int,
     predictors: bool = False,
 ) -> Measured:
-    """For settings (``rate``, ``batch``; ``radius`` of SAM, ``dropout``, ``norm``): ``name/reached``, ``name/lambda`` (geometric mean), ``name/accuracy`` in %.
+    """For settings (``rate``, ``batch``; ``radius`` of SAM, ``dropout``, ``norm``, ``width``): ``name/reached``, ``name/lambda`` (geometric mean),
+    ``name/accuracy`` in %. With ``line`` in a setting its λmax is the largest at so many places from the last iterate to the next;
+    ``name/lambda at iterate`` is that of the last iterate.
 
     ``a : b/lambda`` is the geometric mean of paired ratios, ``a − b/accuracy`` the mean paired difference in points, ``(a − b) − (c − d)/accuracy`` that of
-    differences. With ``predictors``: ``rank/predictor/B = …`` and ``…/all``, Spearman's
-    correlation with test accuracy over the runs of one batch size (settings not marked ``drawn``) and over all, intervals by resampling seeds.
+    differences. With ``predictors``: ``rank/predictor/B = …`` and ``…/all``, Spearman's correlation with test accuracy over the runs of one batch size
+    (settings not marked ``drawn``) and over all, intervals by resampling seeds; ``rank/half/…`` is that of the accuracy on every other test digit.
     """
     data, test = split(samples)
     runs = {name: _runs(setting, data, test, seeds, samples, most, seed, predictors) for name, setting in settings.items()}
@@ -94,6 +103,8 @@ def trained_digits(
     for name, run in runs.items():
         estimates[f"{name}/reached"] = exactly(run.reached, 0.0)
         estimates[f"{name}/lambda"] = _geometric(run.values["lambda"], level)
+        if "at iterate" in run.values:
+            estimates[f"{name}/lambda at iterate"] = _geometric(run.values["at iterate"], level)
         estimates[f"{name}/sharpening"] = _geometric(run.values["lambda"] / run.values["start"], level)
         estimates[f"{name}/accuracy"] = mean_estimate(run.values["accuracy"], level=level)
     for a, b in ratios:
@@ -114,7 +125,7 @@ def trained_digits(
         estimates |= _ranks(runs, {name: setting["rate"] for name, setting in settings.items()}, "all", seed, level)
     notes = [
         f"{name}: {run.steps:.0f} steps on average, {100 * run.reached:.0f} % of the seeds reached the stop; {run.mode}; "
-        f"λmax {estimates[f'{name}/lambda'].value:.3g}, test accuracy {estimates[f'{name}/accuracy'].value:.2f} % "
+        f"λmax {estimates[f'{name}/lambda'].value:.3g}{run.protocol}, test accuracy {estimates[f'{name}/accuracy'].value:.2f} % "
         f"(spread over seeds {run.values['accuracy'].std(ddof=1):.2f})"
         for name, run in runs.items()
     ]
@@ -133,11 +144,19 @@ def _runs(setting: Mapping[str, Any], data: Data, test: Data, seeds: int, sample
     run = train(trainable, start, optimiser=optimiser, batch_size=batch, steps=int(setting.get("most", most)), seed=seed, stop=TrainAccuracy(share=SHARE))
     f = trainable.objective(min(samples, CURVATURE_SAMPLES), seed=seed % 2**31)
     first, last = (largest_eigenvalues(f, points, tolerance=1e-2).values for points in (start, run.final))
-    values = {"start": first, "lambda": last, "accuracy": 100 * trainable.evaluate(run.final, test.x, test.y).accuracy}
+    halves = {name: 100 * trainable.evaluate(run.final, test.x[one::2], test.y[one::2]).accuracy for one, name in enumerate(HALVES)}
+    share = len(test.x[0::2]) / len(test)
+    values = {"start": first, "lambda": last, "accuracy": share * halves["even"] + (1 - share) * halves["odd"], **halves}
+    protocol = ""
+    if "line" in setting:
+        following = train(trainable, run.final, optimiser=optimiser, batch_size=batch, steps=1, seed=seed + 1).final
+        values |= {"at iterate": last, "lambda": largest_between(f, run.final, following, points=int(setting["line"]), tolerance=1e-2).values}
+        protocol = f" (the largest at {setting['line']} places between two iterates; {float(last.double().log().mean().exp()):.3g} at the first)"
     if predictors:
         values |= dict(zip(PREDICTORS[1:], _noise_measures(f, run.final, rate, batch, seed), strict=True))
     reached = float((run.status == int(Status.EXITED)).double().mean())
-    return _Runs({name: value.double().numpy() for name, value in values.items()}, reached, float(run.ended.double().mean()), trainable.mode)
+    found = {name: value.double().numpy() for name, value in values.items()}
+    return _Runs(found, reached, float(run.ended.double().mean()), trainable.mode, protocol)
 
 
 def _noise_measures(f: Objective, theta: Tensor, rate: float, batch: int, seed: int, draws: int = 8, products: int = 8) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,15 +191,16 @@ def _noise_measures(f: Objective, theta: Tensor, rate: float, batch: int, seed: 
 
 def _ranks(runs: Mapping[str, _Runs], rates: Mapping[str, float], where: str, seed: int, level: float) -> dict[str, Estimate]:
     """Spearman's correlation over runs (settings times seeds). Its interval: Fisher's transform, spread over resampled seeds (all settings at once)."""
-    table = {name: np.stack([run.values[name] for run in runs.values()]) for name in (*PREDICTORS, "accuracy")}  # [settings, seeds]
+    table = {name: np.stack([run.values[name] for run in runs.values()]) for name in (*PREDICTORS, HALVES[0], "accuracy")}  # [settings, seeds]
     table["rate"] = np.stack([np.full_like(run.values["accuracy"], rates[name]) for name, run in runs.items()])
     seeds = table["accuracy"].shape[1]
     rng = np.random.default_rng([seed, 11])
     chosen = rng.integers(seeds, size=(RESAMPLES, seeds))
     found = {}
-    for name in (*PREDICTORS, "rate"):
-        value = _spearman(table[name], table["accuracy"])
-        again = np.array([_spearman(table[name][:, index], table["accuracy"][:, index]) for index in chosen])
+    pairs = {name: (name, "accuracy") for name in (*PREDICTORS, "rate")} | {"half": (HALVES[0], "accuracy")}
+    for name, (one, other) in pairs.items():
+        value = _spearman(table[one], table[other])
+        again = np.array([_spearman(table[one][:, index], table[other][:, index]) for index in chosen])
         spread = float(again.std(ddof=1))
         z = float(scipy.stats.norm.isf((1 - level) / 2))
         fisher = spread / max(1 - value**2, 1e-9)

@@ -12,7 +12,7 @@ from sgdsde.training.recorders import (
     TraceSecondMoment,
 )
 from sgdsde.training.result import Checkpoint, Recorded, Training, read_checkpoint
-from sgdsde.training.sharpness import LargestEigenvalues, largest_eigenvalues
+from sgdsde.training.sharpness import BetweenIterates, LargestEigenvalues, largest_between, largest_eigenvalues
 from sgdsde.training.stop import LossBelow, StopRule, TrainAccuracy
 from sgdsde.training.train import train
 from sgdsde.training.trainable import Evaluation, FirstSamples, Plain, Trainable
@@ -20,6 +20,7 @@ from sgdsde.training.trainable import Evaluation, FirstSamples, Plain, Trainable
 __all__ = [
     "SAM",
     "SGD",
+    "BetweenIterates",
     "Checkpoint",
     "Evaluation",
     "FirstSamples",
@@ -41,6 +42,7 @@ __all__ = [
     "Trainable",
     "Training",
     "TrainingNetwork",
+    "largest_between",
     "largest_eigenvalues",
     "read_checkpoint",
     "train",

@@ -50,6 +50,39 @@ def largest_eigenvalues(
     return LargestEigenvalues(values, residuals, vectors, max(part.products for part in parts))
 
 
+@dataclass(frozen=True)
+class BetweenIterates:
+    """The largest λmax on the segment from one iterate to the next, ``[P]``; where on it (0: before, 1: after); and λmax at the first one."""
+
+    values: Float[Tensor, " paths"]
+    places: Float[Tensor, " paths"]
+    at_iterate: Float[Tensor, " paths"]
+
+
+def largest_between(
+    objective: Objective, before: Float[Tensor, "paths dim"], after: Float[Tensor, "paths dim"], *, points: int = 5, tolerance: float = 1e-3
+) -> BetweenIterates:
+    """max_t λmax(∇²f((1 − t)θ_k + tθ_{k+1})) over ``points`` places t = 0, …, 1.
+
+    The protocol for batch-normalised networks at small step sizes (Cohen et al. 2103.00065, appendix on BatchNorm; Kaur et al. 2206.10654): their curvature
+    changes so fast along a step that its value at the iterates says little about what the step meets.
+
+    Raises:
+        InputError: fewer than two places, points of different shapes, or as :func:`largest_eigenvalues`.
+    """
+    if isinstance(points, bool) or int(points) != points or points < 2 or before.shape != after.shape:
+        raise InputError(f"points = {points!r} on a segment from {tuple(before.shape)} to {tuple(after.shape)}; wanted at least 2 places and equal shapes.")
+    rows, vectors = [], None
+    for place in range(points):
+        t = place / (points - 1)
+        found = largest_eigenvalues(objective, torch.lerp(before, after, t), tolerance=tolerance, start=vectors)
+        vectors = found.vectors
+        rows.append(found.values)
+    table = torch.stack(rows)  # [points, paths]
+    best = table.max(0)
+    return BetweenIterates(best.values, best.indices.to(table.dtype) / (points - 1), table[0])
+
+
 def _piece(objective: Objective, theta: Tensor, start: Tensor, tolerance: float, most: int) -> LargestEigenvalues:
     product = hvp_at(objective, theta)
     paths, dim = theta.shape
