@@ -55,13 +55,15 @@ class ExitTimes:
         """Eτ in SDE time with Student's interval. The mean over the paths that happened to leave is not it, so every path must have left.
 
         Raises:
-            InputError: a path was censored, diverged or went out of domain.
+            InputError: a path was censored, diverged or went out of domain, or there is one path only.
         """
         if bool(self.censored.any()):
             raise InputError(
                 f"Not every path left: {self._fates()}. A mean over the others would be biased (to .31 of the truth at median censoring). "
                 "Use .restricted_mean(t) for E min(τ, t); .rate() if exits are memoryless (a well, never a saddle); or a longer horizon."
             )
+        if len(self.times) < 2:
+            raise InputError("There is 1 path, and a mean of one has no error bar; use more paths, or read its time in .times.")
         return mean_estimate(self.times, level=level)
 
     def rate(self, *, level: float = LEVEL) -> Estimate:

@@ -30,7 +30,7 @@ from sgdsde.monitor import Monitor
 from sgdsde.monitors import as_monitor
 from sgdsde.outlook import outlook
 from sgdsde.power import exits_for_rate
-from sgdsde.region import Region
+from sgdsde.region import Region, checked_inside
 from sgdsde.regions import as_region
 from sgdsde.rng import seed_sequence
 from sgdsde.types import InputError, Status, Tally, positive, warn
@@ -91,7 +91,7 @@ def exit_times(
         return _collect(kernel, start, monitor, last, [motionless], known, recipe)
     foreseen = outlook(kernel, start.probe[0], region, monitor, horizon=last * kernel.tick, paths=start.paths)
     exits = math.inf if foreseen is None else start.paths * foreseen.share(last * kernel.tick)
-    if exits < 1:
+    if exits < min(1.0, start.paths / 2):
         warn(f"Hardly a path will leave within t = {last * kernel.tick:g}: {foreseen} Of {start.paths} paths {exits:.2g} are expected to leave. {_ADVICE}")
     jobs = [
         Job(clock, start.piece(a, b), region, monitor, per_tick, kernel.tick, seed, index, a, b - a, last * per_tick)
@@ -101,7 +101,7 @@ def exit_times(
     with tqdm(total=wanted or start.paths, unit=unit, unit_scale=True, leave=False, disable=hidden) as bar:
         legs, last = _watch_until(jobs, last, per_tick, wanted, executor, _Running(bar, by_exits=wanted is not None))
     result = _collect(kernel, start, monitor, last, [block_of(job, leg) for job, leg in zip(jobs, legs, strict=True)], known, recipe)
-    if exits >= 1 and bool(result.censored.all()) and bool((result.status == int(Status.CENSORED)).any()):
+    if exits >= min(1.0, start.paths / 2) and bool(result.censored.all()) and bool((result.status == int(Status.CENSORED)).any()):
         told = str(foreseen) if foreseen is not None else "No oracle covers this problem at a small cost."
         warn(f"None of {start.paths} paths left within t = {result.horizon:g}. {told} {_ADVICE}")
     return result
@@ -180,7 +180,7 @@ def _refuse_start(kernel: Kernel, region: Region, start: StartPoints) -> None:
     if region.dim is not None and region.dim != kernel.dim:
         raise InputError(f"The region has dimension {region.dim} and the kernel {kernel.dim}; wanted equal ones.")
     points = kernel.expand(start.probe if start.points is None else start.points)
-    outside = ~region.inside(points)
+    outside = ~checked_inside(region, points)
     if bool(outside.any()):
         first = points[outside][0]
         raise InputError(

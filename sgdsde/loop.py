@@ -123,6 +123,7 @@ def run_block(
             tally.flagged = None
             mark = (state, generator.get_state(), tally.copy()) if target - k > 1 else None
             state = kernel.leap(state, k, target - k, generator) if kernel.leaps else kernel.advance(state, k, generator)
+            _refuse_shape(kernel, before, state)
             finished = _failures(before, state.theta, tally)
             if finished is not None and mark is not None:  # again, tick by tick: the tick and the last good point are wanted
                 state, numbers, counters = mark
@@ -147,6 +148,12 @@ def run_block(
         full[live] = state.theta
     place.state, place.live, place.k = state, live, last
     return full, status, status_tick, tally
+
+
+def _refuse_shape(kernel: Kernel, before: Tensor, state: State) -> None:
+    if not isinstance(state, State) or state.theta.shape != before.shape:
+        came = f"theta of shape {tuple(state.theta.shape)}" if isinstance(state, State) else type(state).__name__
+        raise InputError(f"{type(kernel).__name__}.advance returned {came} for {tuple(before.shape)}; wanted a State whose theta keeps its shape.")
 
 
 def _failures(before: Tensor, after: Tensor, tally: Tally) -> Tensor | None:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sgdsde.objective import Points
+from sgdsde.types import InputError, untouched
 
 
 class Region(ABC):
@@ -33,6 +34,20 @@ class Region(ABC):
     def side(self, theta: Points) -> Int[Tensor, " paths"]:
         """Through which face a point outside has left, by the region's labels; 0 inside. Here: one face, labelled 1."""
         return (~self.inside(theta)).to(torch.long)
+
+
+def checked_inside(region: Region, theta: Points) -> Bool[Tensor, " paths"]:
+    """``region.inside``, once before a run.
+
+    Raises:
+        InputError: no booleans ``[P]``, or the points were changed in place.
+    """
+    with untouched(theta, f"{type(region).__name__}.inside"):
+        mask = region.inside(theta)
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != theta.shape[:1]:
+        came = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise InputError(f"{type(region).__name__}.inside returned {came} for {theta.shape[0]} points; wanted torch.bool [{theta.shape[0]}], true inside.")
+    return mask
 
 
 class Bordered(Region):

@@ -21,7 +21,7 @@ from sgdsde.kernel import Kernel, as_kernel
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
 from sgdsde.rng import seed_sequence
 from sgdsde.trajectory import Trajectory
-from sgdsde.types import Conventions, Estimate, InputError, Tally, numbers, positive
+from sgdsde.types import Conventions, Estimate, InputError, Tally, numbers, positive, untouched
 
 
 def simulate(
@@ -61,7 +61,7 @@ def simulate(
     """
     times = _ticks_of(as_kernel(kernel), horizon, save)
     start = start_points(kernel, theta0, paths)
-    observe = dict(observe or {})
+    observe = {} if observe is None else _named(observe)
     seed_sequence(seed, "simulate")  # refuses a seed that no block could use
     size = default_block_size(kernel, start.paths) if block_size is None else checked_block_size(block_size)
     if keep_states:
@@ -139,12 +139,22 @@ def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray,
     return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
 
 
+def _named(observe: Any) -> dict[str, Callable[[Tensor], Tensor]]:
+    if not isinstance(observe, Mapping):
+        raise InputError(f"observe is of type {type(observe).__name__}; wanted functions of the points, by name: {{'loss': objective.loss}}.")
+    return dict(observe)
+
+
 def _refuse_functions(observe: Mapping[str, Callable[[Tensor], Tensor]], stop: Callable[[Tensor], Tensor] | None, points: Tensor) -> None:
     """Try the given functions on start points, so that what they return wrongly is said before the run and not at its end."""
+    if not all(callable(function) for function in observe.values()):
+        raise InputError(f"observe = {dict(observe)!r:.200}; wanted functions of the points, by name: {{'loss': objective.loss}}.")
     for name, function in observe.items():
-        _moments_of(name, function(points), points.shape[0])
+        with untouched(points, f"observable {name!r}"):
+            _moments_of(name, function(points), points.shape[0])
     if stop is not None:
-        mask = stop(points)
+        with untouched(points, "stop"):
+            mask = stop(points)
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != (points.shape[0],):
             got = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
             raise InputError(f"stop returned {got} for {points.shape[0]} points; wanted torch.bool [paths].")

@@ -253,6 +253,19 @@ def whole(owner: Any, name: str, least: int) -> None:
         raise InputError(f"{type(owner).__name__}.{name} = {value!r}; wanted an integer ≥ {least}, set by the class or in its __init__.")
 
 
+@contextmanager
+def untouched(points: torch.Tensor, what: str) -> Iterator[None]:
+    """Refuses a function that changes the points it is given: the run would go on from what it leaves.
+
+    Raises:
+        InputError: ``points`` were written to meanwhile.
+    """
+    version = points._version
+    yield
+    if points._version != version:
+        raise InputError(f"{what} changed the points that it was given, in place; wanted a function that leaves them as they are (work on a clone).")
+
+
 def suggest(word: str, known: Mapping[str, Any] | list[str]) -> str:
     """“ Did you mean …?” for an unknown name, with all known names; a name that differs in its case only comes before all others."""
     import difflib

@@ -13,7 +13,7 @@ from sgdsde.rng import normals
 from sgdsde.sde import SDE, as_sde
 from sgdsde.sdes.hasme import HASME
 from sgdsde.sdes.sme1 import SME1
-from sgdsde.types import Conventions, DomainError, positive, report_worst, tallying
+from sgdsde.types import Conventions, DomainError, InputError, positive, report_worst, tallying
 
 
 class Integrator(DrivenKernel):
@@ -75,12 +75,19 @@ def refuse_start(sde: SDE, theta: Tensor) -> None:
     """Refuse a run that cannot begin: what the model's own ``check`` says, and start points (the first 64 are looked at) where it does not exist.
 
     Raises:
+        InputError: its drift or its noise has another shape than the points.
         DomainError: the model exists at none of these start points.
     """
     sde.check(theta)
     probe = theta[:64]
     with tallying() as tally:
-        sde.terms(0.0, probe, probe.new_zeros(probe.shape[0], sde.noise_dim))
+        terms = sde.terms(0.0, probe, probe.new_zeros(probe.shape[0], sde.noise_dim))
+    for name, term in zip(("drift", "diffuse"), terms, strict=True):
+        if term.shape != probe.shape:
+            raise InputError(
+                f"{type(sde).__name__}.{name} returned shape {tuple(term.shape)} for points {tuple(probe.shape)} and increments "
+                f"({probe.shape[0]}, {sde.noise_dim}); wanted {tuple(probe.shape)}."
+            )
     for name, value in tally.worst.items():
         report_worst(name, value)  # what holds everywhere is seen here and perhaps never again: integrators of linear models evaluate them once
     if tally.flagged is not None and bool(tally.flagged.all()):

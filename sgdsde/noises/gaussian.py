@@ -77,8 +77,11 @@ class Gaussian(GaussianNoise):
             return like(self._matrix, theta).expand(theta.shape[0], -1, -1)
         sigma = self._function(theta)
         wanted = (theta.shape[0], self.objective.dim, self.objective.dim)
-        if tuple(sigma.shape) != wanted:
-            raise InputError(f"The covariance function returned shape {tuple(sigma.shape)}; wanted {wanted} for points {tuple(theta.shape)}.")
+        if not isinstance(sigma, Tensor) or tuple(sigma.shape) != wanted:
+            came = f"shape {tuple(sigma.shape)}" if isinstance(sigma, Tensor) else type(sigma).__name__
+            raise InputError(f"The covariance function returned {came}; wanted {wanted} for points {tuple(theta.shape)}.")
+        if sigma.dtype != theta.dtype:
+            raise InputError(f"The covariance function returned {sigma.dtype} for points of {theta.dtype}; wanted the dtype of the points: sigma.to(theta).")
         return sigma
 
     def variances(self, theta: Tensor) -> Tensor | None:
