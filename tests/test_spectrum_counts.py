@@ -74,6 +74,8 @@ def test_classifiers_have_the_layers_that_they_say() -> None:
     assert float(data_of(config, standardize=True).x.mean()) == pytest.approx(0, abs=1e-12)
     with pytest.raises(InputError, match="pooled away"):
         module_of(config, data, depth=4)
+    with pytest.raises(InputError, match="digits has 1,797"):
+        run_of("size-and-classes", samples=2000)
 
 
 def test_labels_are_redrawn_in_the_share_that_is_asked_for() -> None:

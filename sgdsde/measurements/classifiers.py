@@ -20,6 +20,7 @@ from sgdsde.runs import StudyConfig, option
 from sgdsde.training import Plain, TrainingNetwork
 from sgdsde.types import Conventions, InputError
 
+DIGITS = 1797
 READERS = {"mnist": mnist, "fashion-mnist": fashion_mnist, "cifar10": cifar10}
 
 
@@ -40,11 +41,13 @@ class ClassifierConfig(StudyConfig):
 
 
 def check(config: ClassifierConfig, *batches: int) -> None:
-    """Refuse, before any work, data without a folder and batches larger than the data.
+    """Refuse, before any work, data without a folder, more digits than there are, and batches larger than the data.
 
     Raises:
-        InputError: one of the two.
+        InputError: one of these.
     """
+    if config.data == "digits" and config.samples > DIGITS:
+        raise InputError(f"samples = {config.samples}; digits has {DIGITS:,}.")
     if config.data != "digits" and not config.folder:
         raise InputError(f"data = {config.data} lies in local files; wanted folder=…, it is never downloaded.")
     if batches and max(batches) > config.samples:
@@ -59,7 +62,9 @@ def conventions(config: ClassifierConfig, batch: int | None = None) -> Conventio
 
 
 def data_of(config: ClassifierConfig, *, classes: int | None = None, redrawn: float = 0.0, standardize: bool = False, seed: int = 0) -> Data:
-    """The training samples: of the first ``classes`` classes only, a share ``redrawn`` of labels drawn anew from ``seed``, features standardised.
+    """The training samples; a share ``redrawn`` of their labels drawn anew from ``seed``; features standardised.
+
+    With ``classes`` those of the first so many classes only, then perhaps fewer than ``samples``.
 
     Raises:
         InputError: fewer samples than wanted, or as the readers.
@@ -70,7 +75,7 @@ def data_of(config: ClassifierConfig, *, classes: int | None = None, redrawn: fl
         count = config.samples if classes is None else None
         data = READERS[config.data](config.folder, count=count, dtype=getattr(torch, config.precision))
         data = data if classes is None else data.only(range(classes))
-    data = data.take(min(config.samples, len(data)))
+    data = data.take(config.samples if classes is None else min(config.samples, len(data)))
     data = data.standardized() if standardize else data
     return with_random_labels(data, redrawn, seed) if redrawn else data
 
