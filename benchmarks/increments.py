@@ -52,7 +52,7 @@ def runs(kernel: sg.Kernel, dtype: torch.dtype, paths: int, ticks: int) -> Calla
 def main() -> None:
     torch.set_num_threads(1)
     page, given = Page.from_command_line(Path(__file__).stem, "Random increments")
-    paths, ticks, repeats = (5_000, 2, 1) if given.quick else (100_000, 20, 5)
+    paths, ticks, repeats = (5_000, 2, 1) if given.quick else (50_000, 20, 3)
     page.text(
         f"Diagonal linear SDE, d = {DIM}, {paths:,} paths, {ticks * SUBSTEPS} steps; median of {repeats} CPU times.",
         "Rates over those of the default; the last column is the share of the ensemble's time that drawing alone would take.",
