@@ -74,6 +74,8 @@ def _carry_out(command: Arguments) -> int:
     from sgdsde.atlas import atlas
     from sgdsde.types import InputError
 
+    if command.json is not None and not command.json.resolve().parent.is_dir():
+        raise InputError(f"--json {command.json}: there is no folder {command.json.parent}; wanted a file in a folder that exists.")
     horizon, batch_size = number(command.horizon, "--horizon"), whole(command.batch_size, "--batch-size", low=1)
     noise = _noise(command, batch_size)
     dim = noise.objective.dim

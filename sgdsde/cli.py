@@ -202,7 +202,7 @@ def _verify(command: Verify) -> int:
         seed, workers = whole(command.seed, "--seed", low=0), whole(command.workers, "--workers", low=1)
         seed, workers = SEED if seed is None else seed, WORKERS if workers is None else workers
         prepare(command.out)
-        progress.begin(f"sgdsde: {len(chosen)} claims, profile {command.profile}, seed {seed}, {workers} workers")
+        progress.begin(f"sgdsde: {len(chosen)} claim{'s' * (len(chosen) != 1)}, profile {command.profile}, seed {seed}, {workers} workers")
         with listening(Stop()) as stop:
             ledger = verify(
                 claims, chosen, profile=command.profile, seed=seed, workers=workers, report=progress, folder=command.out / "measurements", stop=stop

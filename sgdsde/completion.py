@@ -16,6 +16,8 @@ COMMANDS = {
     "info": ("", ""),
     "completion": ("", ""),
 }
+#: settings that every study has
+SETTINGS = "--paths --block_paths --seed --device"
 KINDS = ("claims", "models", "objectives", "noises", "kernels", "experiments", "figures")
 SHELLS = ("bash", "zsh")
 
@@ -32,12 +34,14 @@ _sgdsde() {{
       --profile) known="quick full paper" ;;
       --width) known="neurips icml jmlr" ;;
       --out|--from|--config|--experiments|--json) COMPREPLY=($(compgen -f -- "$word")); return ;;
+      --device) known="cpu cuda" ;;
       *) case "${{COMP_WORDS[1]}}" in
 {cases}
       esac ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$known" -- "$word"))
+  if [ "${{COMP_WORDS[1]}}" = report ]; then COMPREPLY+=($(compgen -d -- "$word")); fi
 }}
 complete -F _sgdsde sgdsde
 """
@@ -52,6 +56,8 @@ def script(shell: str) -> str:
             words = " ".join(KINDS)
         elif name == "completion":
             words = " ".join(SHELLS)
+        elif name == "run":
+            words = f"{SETTINGS} {words}"
         names = f" $(_sgdsde_names {kind})" if kind else ""
         cases.append(f'        {name}) known="{words}{names}" ;;')
     text = _BASH.format(commands=" ".join(COMMANDS), cases="\n".join(cases))

@@ -212,6 +212,8 @@ def test_completion_works_in_bash() -> None:
     assert complete(["sgdsde", "verify", "--claim", "A1"]) == ["A15-small"]
     assert complete(["sgdsde", "list", "c"]) == ["claims"]
     assert set(KINDS) <= set(complete(["sgdsde", "list", "''"]))
+    assert complete(["sgdsde", "run", "spectra", "--pa"]) == ["--paths"]
+    assert "/usr" in complete(["sgdsde", "report", "/us"])
 
 
 def test_a_closed_pipe_ends_quietly() -> None:

@@ -65,6 +65,7 @@ def main_figures(arguments: Sequence[str]) -> int:
 
 def _carry_out(command: Arguments) -> int:
     from sgdsde.figures.listing import folder_of_figures, load_figures
+    from sgdsde.report.write import prepare
     from sgdsde.types import InputError
 
     chosen = load_figures(command.name, folder_of_figures())
@@ -73,8 +74,7 @@ def _carry_out(command: Arguments) -> int:
     for folder in command.source:
         if not folder.is_dir():
             raise InputError(f"--from {folder} is no folder; wanted what sgdsde verify or sgdsde run wrote.")
-    if command.out.exists() and not command.out.is_dir():
-        raise InputError(f"--out {command.out} is a file; give a directory.")
+    prepare(command.out)
     runs: dict[str, Path] = {}
     if not command.source:
         made = _make({name: figure for name, (figure, _) in chosen.items()}, command)
