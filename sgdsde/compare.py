@@ -42,6 +42,10 @@ SUBSTEPS = (4, 8, 16, 32, 64)
 LEAP = 4
 
 
+#: two halves of two paths
+_LEAST_PATHS = 4
+
+
 def compare(
     noise: Noise,
     *,
@@ -77,6 +81,10 @@ def compare(
         InputError, DomainError: as :func:`sgdsde.simulate`, or an unknown model name (with a suggestion).
     """
     surrogate = gaussian_surrogate(as_noise(noise))
+    if isinstance(paths, bool) or not isinstance(paths, int | np.integer) or paths < _LEAST_PATHS:
+        raise InputError(f"paths = {paths!r}; wanted an integer ≥ {_LEAST_PATHS}: halves of SGD's paths are compared with each other.")
+    if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int | np.integer) or substeps < 1):
+        raise InputError(f"substeps = {substeps!r}; wanted an integer ≥ 1, or None: as many as a step-halving check finds sufficient.")
     chosen = {label: _build(model, surrogate, eta) for label, model in _labelled(models).items()}
     observables = _observables(noise.objective, theta0, observe)
     spread = dict(variances or {})

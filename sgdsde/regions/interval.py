@@ -53,7 +53,7 @@ def as_interval(region: Region) -> Interval:
     """
     if isinstance(region, Interval):
         return region
-    if region.dim == 1:
+    if isinstance(region, Region) and region.dim == 1:
         if isinstance(region, Ball):
             center = float(region.center[0])
             return Interval(center - region.radius, center + region.radius)
@@ -61,4 +61,5 @@ def as_interval(region: Region) -> Interval:
             return Interval(float(region.low[0]), float(region.high[0]))
         if isinstance(region, HalfSpace):
             return Interval(-math.inf, region.offset) if float(region.normal[0]) > 0 else Interval(-region.offset, math.inf)
-    raise InputError(f"{type(region).__name__} (dim = {region.dim}) is no interval of the line; the exit oracles take sg.regions.Interval(low, high).")
+    dim = f" (dim = {region.dim})" if isinstance(region, Region) else ""
+    raise InputError(f"{type(region).__name__}{dim} is no interval of the line; the exit oracles take sg.regions.Interval(low, high).")
