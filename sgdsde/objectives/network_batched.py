@@ -16,6 +16,7 @@ from torch import Tensor
 from sgdsde.objectives.memory import replicas_in_a_piece, require
 from sgdsde.objectives.network_layers import Chain, Layer
 from sgdsde.objectives.network_losses import Curve, OutputLoss
+from sgdsde.objectives.network_rows import weighted_grad_by_rows
 from sgdsde.objectives.network_third import ThirdDerivatives
 from sgdsde.objectives.resident import Resident
 
@@ -23,6 +24,8 @@ from sgdsde.objectives.resident import Resident
 KEPT_NUMBERS = {"cpu": 2**26, "cuda": 2**30}
 #: below this many numbers in a product over one sample, batched matrix products are faster than element-wise ones
 _SMALL = 64
+#: batches of at most so many samples, in nets with a layer at least so wide, go samples before features
+_FEW, _WIDE = 8, 64
 #: sums of at most this many terms are added up one by one
 _NARROW = 2
 
@@ -62,6 +65,10 @@ class Batched:
         result = torch.empty_like(theta, memory_format=torch.contiguous_format)
         for part in self._pieces(theta, samples):
             point, some = theta[part], samples.of(part)
+            if self._by_rows(some.x):
+                chosen = None if weights is None else weights[part]
+                weighted_grad_by_rows(self.chain, self.loss, point, some.x.transpose(1, 2), some.y, weights=chosen, out=result[part])
+                continue
             below, slopes, z = self._record(point, some.x)
             delta = self.loss.residual(z, some.y)
             delta = delta / z.shape[2] if weights is None else delta * weights[part, None, :]
@@ -181,6 +188,10 @@ class Batched:
         x, y = self.inputs.rows(theta, batch), self.targets.rows(theta, batch)
         return _Samples(self._features(x[None] if batch is None else x), y[None] if batch is None else y)
 
+    def _by_rows(self, x: Tensor) -> bool:
+        """Whether each replica has a small batch of its own of wide samples, laid out one after the other."""
+        return x.shape[0] > 1 and 1 < x.shape[2] <= _FEW and self.chain.widest >= _WIDE and x.transpose(1, 2).is_contiguous()
+
     def _pieces(self, theta: Tensor, samples: _Samples) -> list[slice]:
         size = replicas_in_a_piece(2 * self.chain.units * samples.x.shape[2] + self.dim, theta.device)
         return [slice(first, min(first + size, theta.shape[0])) for first in range(0, theta.shape[0], size)]
@@ -221,7 +232,8 @@ class _Linearised:
         result = torch.empty_like(v)
         for index in range(len(self.chain.layers) - 1, -1, -1):
             layer, h, delta, still, turn, slope = (
-                self.chain.layers[index], self.below[index], self.deltas and self.deltas[index], moved[index], self.turns[index], self.slopes[index],
+                self.chain.layers[index], self.below[index], None if self.deltas is None else self.deltas[index],
+                moved[index], self.turns[index], self.slopes[index],
             )  # fmt: skip
             if slope is not None:
                 rising = rising * slope[:, :, None]
