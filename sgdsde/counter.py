@@ -26,7 +26,7 @@ _GAP = 2048
 #: M₀, M₁ of the rounds and W₀, W₁ of the key schedule (Salmon et al., table 2), as signed 64-bit numbers
 _MULTIPLIERS = (0xD2E7470EE14C6C93 - 2**64, 0xCA5A826395121157 - 2**64)
 _WEYL = (0x9E3779B97F4A7C15 - 2**64, 0xBB67AE8584CAA73B - 2**64)
-_LOW = 0xFFFFFFFF
+_LOW, _MANTISSA = 0xFFFFFFFF, 2**52 - 1
 
 Key = tuple[int, int]
 
@@ -46,8 +46,25 @@ def counter_normals(key: Key, step: int, paths: Int[Tensor, " P"], width: int, *
     per_path = (width + 1) // 2
     if not width or not len(paths):
         return torch.zeros(len(paths), width, dtype=dtype, device=paths.device)
-    words = _words_on_device(key, step, paths, per_path) if paths.device.type != "cpu" else torch.from_numpy(_words(key, step, paths.numpy(), per_path))
-    return _box_muller(words, width, dtype, scale)
+    return _box_muller(counter_words(key, step, paths, per_path), width, dtype, scale)
+
+
+def counter_words(key: Key, step: int, paths: Int[Tensor, " P"], count: int) -> Int[Tensor, "P count"]:
+    """``count`` 64-bit words for each of ``paths`` (ascending), on their device: those whose pairs :func:`counter_normals` makes of width 2·count."""
+    if not count or not len(paths):
+        return torch.zeros(len(paths), count, dtype=torch.int64, device=paths.device)
+    return _words_on_device(key, step, paths, count) if paths.device.type != "cpu" else torch.from_numpy(_words(key, step, paths.numpy(), count))
+
+
+def indices(words: Int[Tensor, "*shape"], n: int | Tensor) -> Int[Tensor, "*shape"]:
+    """⌊n·w/2⁶⁴⌋ of each word, uniform on 0 … n − 1 up to n/2⁶⁴; n < 2³¹."""
+    high, low = (words >> 32) & _LOW, words & _LOW
+    return (high * n + ((low * n) >> 32)) >> 32
+
+
+def uniforms(words: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """(⌊w/2¹²⌋ + ½)/2⁵² of each word, in float64: exact, never 0, never 1."""
+    return (((words >> 12) & _MANTISSA).to(torch.float64) + 0.5) * 2.0**-52
 
 
 def _box_muller(words: Int[Tensor, "P per_path"], width: int, dtype: torch.dtype, scale: float) -> Float[Tensor, "P width"]:

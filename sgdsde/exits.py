@@ -24,7 +24,7 @@ from sgdsde.ensemble import Start, StartPoints, checked_block_size, run_jobs, st
 from sgdsde.exit_blocks import Block, Job, Leg, block_of, run_leg, still
 from sgdsde.exit_result import ExitTimes
 from sgdsde.forecast import never_moves
-from sgdsde.kernel import Kernel, as_kernel
+from sgdsde.kernel import Kernel, as_kernel, refuse_weak
 from sgdsde.loop import default_block_size, describe
 from sgdsde.monitor import Monitor
 from sgdsde.monitors import as_monitor
@@ -88,6 +88,7 @@ def exit_times(
     if start.points is not None and never_moves(kernel, kernel.expand(start.points)):
         warn("No path will ever leave: gradient and noise both vanish at the start, which is the exact answer. All paths are censored; none was run.")
         motionless = still(kernel.expand(start.points), start.paths, steps=last, tick=kernel.tick)
+    refuse_weak(kernel, "an exit")
         return _collect(kernel, start, monitor, last, [motionless], known, recipe)
     foreseen = outlook(kernel, start.probe[0], region, monitor, horizon=last * kernel.tick, paths=start.paths)
     exits = math.inf if foreseen is None else start.paths * foreseen.share(last * kernel.tick)
@@ -173,10 +174,6 @@ class _Running:
 
 
 def _refuse_start(kernel: Kernel, region: Region, start: StartPoints) -> None:
-    if kernel.weak:
-        raise InputError(
-            f"{type(kernel).__name__} has increments that are right in their moments only; an exit needs the law of the path. Use the kernel inside."
-        )
     if region.dim is not None and region.dim != kernel.dim:
         raise InputError(f"The region has dimension {region.dim} and the kernel {kernel.dim}; wanted equal ones.")
     points = kernel.expand(start.probe if start.points is None else start.points)

@@ -42,6 +42,8 @@ class Kernel(ABC):
     leaps: bool = False
     #: increments that are right in their moments only: expectations may be taken, exits and bridges may not
     weak: bool = False
+    #: numbers that hang on a path's place in the ensemble: a copy of a path would move as the path does
+    numbered: bool = False
     #: ticks after which the law of ``advance`` repeats: 1 where it does not depend on k, 0 where it never repeats (a learning-rate schedule)
     period: int = 1
 
@@ -108,6 +110,18 @@ def as_kernel(kernel: Any) -> Kernel:
     whole(found, "dim", 1)
     positive(getattr(found, "tick", None), f"{type(found).__name__}.tick")  # type: ignore[arg-type]
     return found
+
+
+def refuse_weak(kernel: Kernel, what: str) -> None:
+    """Refuse increments that are right in their moments only where the law of the path counts.
+
+    Raises:
+        InputError: the kernel's increments are weak.
+    """
+    if kernel.weak:
+        raise InputError(
+            f"{type(kernel).__name__} has increments that are right in their moments only; {what} needs the law of the path. Use the kernel inside."
+        )
 
 
 def substeps_in(tick: float, dt: float) -> int:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sgdsde.objective import Objective, Points
@@ -78,6 +78,19 @@ class HeavyTailedNoise(Noise):
     root_dim = 0
 
     def root(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
+class CountedNoise(Noise):
+    """A noise whose draw can be made of given random words, a fixed number a path: counter-based streams can then serve it, whatever its law."""
+
+    @property
+    @abstractmethod
+    def words(self) -> int:
+        """64-bit words that one draw takes, for each path."""
+
+    @abstractmethod
+    def draw_of(self, theta: Points, words: Int[Tensor, "paths words"]) -> Points:
+        """The stochastic gradient that the words (int64, all bits random) produce, ``[P, dim]``; in law that of ``draw``."""
+
+
         """Refuses.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from sgdsde.kernel import Kernel, State
+from sgdsde.kernel import Kernel, State, refuse_weak
 from sgdsde.region import Region
 from sgdsde.regions import as_region
 from sgdsde.types import InputError, as_points, positive
@@ -35,6 +35,9 @@ class QuasiStationary:
     def __init__(self, kernel: Kernel, theta0: Any, region: Region | Any, burn_in: float) -> None:
         if kernel.start_dim != kernel.dim:
             raise InputError(f"{type(kernel).__name__} keeps other states than its start points; take its parts one by one.")
+        refuse_weak(kernel, "the law of the paths that stay")
+        if kernel.numbered:
+            raise InputError(f"{type(kernel).__name__} numbers its paths, and particles are copied here: copies would move alike. Use the kernel inside.")
         self.kernel, self.region = kernel, as_region(region)
         self.theta0 = as_points(theta0, kernel.dim, name="theta0")
         self.ticks = max(1, round(positive(burn_in, "burn_in") / kernel.tick))

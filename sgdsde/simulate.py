@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sgdsde.ensemble import Start, StartPoints, begin, checked_block_size, enough_memory, run_jobs, start_points
-from sgdsde.kernel import Kernel, as_kernel
+from sgdsde.kernel import Kernel, as_kernel, refuse_weak
 from sgdsde.loop import default_block_size, describe, one_thread, run_block, ticks
 from sgdsde.rng import seed_sequence
 from sgdsde.trajectory import Trajectory
@@ -75,6 +75,8 @@ def simulate(
 
 
 @dataclass(frozen=True)
+    if stop is not None:
+        refuse_weak(kernel, "a path that stops at its own time")
 class _Times:
     """The saves as ticks."""
 

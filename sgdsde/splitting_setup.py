@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgdsde.ensemble import Start, start_points
 from sgdsde.forecast import never_moves
-from sgdsde.kernel import Kernel
+from sgdsde.kernel import Kernel, refuse_weak
 from sgdsde.objective import Points
 from sgdsde.region import Bordered, Region
 from sgdsde.rng import stream
@@ -85,6 +85,7 @@ def start_pool(kernel: Kernel, theta0: Start, region: Region, seed: int) -> Poin
         DomainError: the kernel refuses to start there.
         OracleRefusal: nothing moves there, so no path ever leaves.
     """
+    refuse_weak(kernel, "a rare exit")
     if region.dim is not None and region.dim != kernel.dim:
         raise InputError(f"The region has dimension {region.dim} and the kernel {kernel.dim}; wanted equal ones.")
     if callable(theta0):

@@ -57,9 +57,11 @@ def _planar(matrices: Matrices) -> tuple[Tensor, Tensor]:
 def _rotation(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(cos, sin, shift) of [[a, b], [b, c]]: eigenvalues a − shift with (cos, −sin) and c + shift with (sin, cos)."""
     delta = (c - a).mul_(0.5)
-    radius = torch.hypot(delta, b)
-    divisor = radius.add_(delta.abs())
-    t = b.copysign(delta * b) / torch.where(divisor == 0, 1.0, divisor)  # a multiple of the identity: no rotation
+    size = torch.maximum(delta.abs(), b.abs())
+    size = torch.where(size == 0, 1.0, size)  # a multiple of the identity: no rotation
+    x, y = delta / size, b / size  # torch.hypot rounds the last few entries of a tensor otherwise than the others
+    divisor = torch.addcmul(x * x, y, y).sqrt_().add_(x.abs())
+    t = y.copysign(x * y) / torch.where(divisor == 0, 1.0, divisor)
     cosine = torch.addcmul(torch.ones_like(t), t, t).rsqrt_()
     return cosine, cosine * t, t.mul_(b)
 

@@ -1,6 +1,7 @@
-"""Counter-based increments: path p of an ensemble gets the same numbers whatever the block size, the device, the resumption and the other paths.
+"""Counter-based random numbers: path p of an ensemble gets the same numbers whatever the block size, the device, the resumption and the other paths.
 
-The increment of path p in step j of tick k is √dt·z(seed, purpose, k·substeps + j, p) with z of :mod:`sgdsde.counter`. Block streams, the default, are
+The increment of path p in step j of tick k is √dt·z(seed, purpose, k·substeps + j, p) with z of :mod:`sgdsde.counter`. A noise that is not Gaussian
+(minibatches, stable jumps) is drawn from the words of (seed, purpose, k, p) themselves. Block streams, the default, are
 faster in float32 (benchmarks/increments.md); these serve runs whose block size or device must be free, and the search for one path again.
 """
 
@@ -12,25 +13,27 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-from sgdsde.counter import counter_normals, key_of
-from sgdsde.kernel import State
+from sgdsde.counter import Key, counter_normals, counter_words, key_of
+from sgdsde.kernel import Kernel, State
 from sgdsde.kernels.driven import Driven
 from sgdsde.kernels.euler_maruyama import EulerMaruyama
 from sgdsde.kernels.exact_ou import ExactOU
 from sgdsde.kernels.integrator import Integrator
 from sgdsde.kernels.linear import AffineStep
 from sgdsde.kernels.sgd import SGD
+from sgdsde.noise import CountedNoise
 from sgdsde.rng import Stream
 from sgdsde.types import InputError
 
 
 class CounterStreams(Driven):
-    """Counter-based increments for ``kernel``: SGD with a Gaussian noise, or an integrator.
+    """Counter-based random numbers for ``kernel``: SGD, or an integrator.
 
     The state remembers the path's place in the ensemble, and the 128-bit key, as tensors: they stay with the path.
 
     Raises:
-        InputError: the kernel takes no Brownian increments; or, when a run begins, the loop does not say which paths it runs (splitting).
+        InputError: the kernel takes no Brownian increments and its noise can be drawn from a generator only; or, when a run begins, the loop does not say
+            which paths it runs (splitting).
 
     Example:
         >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
@@ -40,7 +43,16 @@ class CounterStreams(Driven):
         True
     """
 
+    numbered = True
     _fused: AffineStep | None = None
+    _drawn: CountedNoise | None = None
+
+    def __init__(self, kernel: Kernel) -> None:
+        if isinstance(kernel, SGD) and isinstance(kernel.noise, CountedNoise):
+            self.kernel, self._drawn = kernel, kernel.noise
+            self.dim, self.tick, self.noise_dim, self.substeps, self.dt = kernel.dim, kernel.tick, kernel.noise_dim, 1, kernel.dt
+        else:
+            super().__init__(kernel)
 
     @classmethod
     def examples(cls) -> list[Self]:
@@ -61,6 +73,13 @@ class CounterStreams(Driven):
         key = torch.tensor([word - 2**64 if word >= 2**63 else word for word in key_of(generator.seed_, generator.purpose)], device=theta.device)
         return State(theta, (paths, key.expand(len(theta), 2)))
 
+    def advance(self, state: State, k: int, generator: Generator) -> State:
+        if self._drawn is None:
+            return super().advance(state, k, generator)
+        paths, key = state.memory
+        words = counter_words(_unsigned(key), k, paths, self._drawn.words)
+        return state._replace(theta=torch.sub(state.theta, self._drawn.draw_of(state.theta, words), alpha=self.tick))
+
     @property
     def leaps(self) -> bool:  # type: ignore[override]
         """On a CUDA device element-wise linear steps are fused: many ticks in one launch (:mod:`sgdsde.kernels.fused`)."""
@@ -74,17 +93,20 @@ class CounterStreams(Driven):
         from sgdsde.kernels.fused import linear_steps
 
         F, s, G = (part.to(state.theta) for part in (step.F.diagonal(), step.s, step.G.diagonal() * self.dt**0.5))
-        first, second = key[0].tolist()
         begin, count = k * self.substeps, ticks * self.substeps
-        words = (first % 2**64, second % 2**64)
-        return state._replace(theta=linear_steps(state.theta, F, s, G, key=words, first_path=int(paths[0]), first_step=begin, steps=count))
+        return state._replace(theta=linear_steps(state.theta, F, s, G, key=_unsigned(key), first_path=int(paths[0]), first_step=begin, steps=count))
 
     def increments(self, state: State, step: int, generator: Generator) -> Tensor:
         paths, key = state.memory
-        first, second = key[0].tolist() if len(key) else (0, 0)
-        return counter_normals((first % 2**64, second % 2**64), step, paths, self.noise_dim, dtype=state.theta.dtype, scale=self.dt**0.5)
+        return counter_normals(_unsigned(key), step, paths, self.noise_dim, dtype=state.theta.dtype, scale=self.dt**0.5)
 
     def _fusible(self, theta: Tensor) -> AffineStep | None:
         """The element-wise linear step, where the points live on a device with Triton."""
         step = self.kernel._linear if isinstance(self.kernel, Integrator) else None
         return step if step is not None and step.diagonal and theta.is_cuda and find_spec("triton") is not None else None
+
+
+def _unsigned(key: Tensor) -> Key:
+    """The key that each path carries, as two words."""
+    first, second = key[0].tolist() if len(key) else (0, 0)
+    return first % 2**64, second % 2**64

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import sample_covariance, weighted_grad
-from sgdsde.noise import Noise
+from sgdsde.counter import indices
+from sgdsde.noise import CountedNoise, Noise
 from sgdsde.objective import Objective, as_objective, checked_losses
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, InputError
 
 
-class Minibatch(Noise):
+class Minibatch(CountedNoise):
     """Stochastic gradients over ``batch_size`` samples drawn with replacement.
 
     Raises:
@@ -45,6 +46,13 @@ class Minibatch(Noise):
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
+
+    @property
+    def words(self) -> int:
+        return self.batch_size
+
+    def draw_of(self, theta: Tensor, words: Tensor) -> Tensor:
+        return weighted_grad(self.objective, theta, None, indices(words, self.objective.n))
 
     def weights(self, z: Tensor) -> Tensor:
         """The samples' weights in Rz, ``[P, n]``."""

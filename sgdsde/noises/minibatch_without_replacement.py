@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import sample_covariance, weighted_grad
-from sgdsde.noise import Noise
+from sgdsde.counter import indices
+from sgdsde.noise import CountedNoise, Noise
 from sgdsde.noises.minibatch import checked_batch_size, refuse_other_samples
 from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
@@ -18,7 +19,7 @@ from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions
 
 
-class MinibatchWithoutReplacement(Noise):
+class MinibatchWithoutReplacement(CountedNoise):
     """Stochastic gradients over ``batch_size`` distinct samples.
 
     Raises:
@@ -52,7 +53,7 @@ class MinibatchWithoutReplacement(Noise):
         Where B is small against √n, independent draws until all differ (a row is kept with probability about exp(−B²/2n)); else the largest of n random keys.
         """
         paths, n, size = theta.shape[0], self.objective.n, self.batch_size
-        if size * (size - 1) > n:
+        if self._dense:
             keys = torch.rand(paths, n, generator=generator, device=theta.device)  # [paths, n]
             return keys.topk(size, dim=1, sorted=False).indices
         batch = torch.randint(n, (paths, size), generator=generator, device=theta.device)
@@ -64,6 +65,19 @@ class MinibatchWithoutReplacement(Noise):
 
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         return weighted_grad(self.objective, theta, None, self.batches(theta, generator))
+
+    @property
+    def words(self) -> int:
+        return self.objective.n if self._dense else self.batch_size
+
+    def draw_of(self, theta: Tensor, words: Tensor) -> Tensor:
+        batch = words.topk(self.batch_size, dim=1, sorted=False).indices if self._dense else _floyd(words, self.objective.n)
+        return weighted_grad(self.objective, theta, None, batch)
+
+    @property
+    def _dense(self) -> bool:
+        """Whether n random keys are cheaper than a word a sample of the batch."""
+        return self.batch_size * (self.batch_size - 1) > self.objective.n
 
     def weights(self, z: Tensor) -> Tensor:
         """The samples' weights in Rz, ``[P, n]``."""
@@ -80,6 +94,21 @@ class MinibatchWithoutReplacement(Noise):
 
     def conventions(self) -> Conventions:
         return Conventions(batch_size=self.batch_size, n=self.objective.n, sampling="minibatch without replacement")
+
+
+def _floyd(words: Tensor, n: int) -> Tensor:
+    """B distinct numbers below n from B words, uniform among all such sets: for m = n − B … n − 1 one of 0 … m, or m itself where that one is taken.
+
+    R. Floyd, in Bentley, Programming pearls: a sample of brilliance (CACM 30, 1987).
+    """
+    size = words.shape[1]
+    batch = torch.empty_like(words)
+    for i in range(size):
+        last = n - size + i
+        picked = indices(words[:, i], last + 1)
+        taken = (batch[:, :i] == picked[:, None]).any(1)
+        batch[:, i] = torch.where(taken, last, picked)
+    return batch
 
 
 def _repeats(batch: Tensor) -> Tensor:

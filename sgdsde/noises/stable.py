@@ -15,14 +15,15 @@ import torch
 from torch import Generator, Tensor
 
 from sgdsde.calculus import grad
-from sgdsde.noise import HeavyTailedNoise
+from sgdsde.counter import uniforms
+from sgdsde.noise import CountedNoise, HeavyTailedNoise
 from sgdsde.objective import Objective, like
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.types import Conventions, InputError
 
 
-class SymmetricStable(HeavyTailedNoise):
+class SymmetricStable(HeavyTailedNoise, CountedNoise):
     """Independent symmetric α-stable noise in every coordinate; ``scale`` γ is a number or one number per coordinate ``[dim]``.
 
     Raises:
@@ -53,6 +54,14 @@ class SymmetricStable(HeavyTailedNoise):
     def draw(self, theta: Tensor, generator: Generator) -> Tensor:
         return grad(self.objective, theta) + like(self.scale, theta) * stable(theta, self.alpha, generator)
 
+    @property
+    def words(self) -> int:
+        return 2 * self.objective.dim
+
+    def draw_of(self, theta: Tensor, words: Tensor) -> Tensor:
+        u = uniforms(words).view(theta.shape[0], 2, -1)
+        return grad(self.objective, theta) + like(self.scale, theta) * _of_uniforms(u[:, 0], u[:, 1], self.alpha).to(theta.dtype)
+
     def conventions(self) -> Conventions:
         return Conventions(sampling=f"symmetric stable, alpha={self.alpha:g}")
 
@@ -60,6 +69,11 @@ class SymmetricStable(HeavyTailedNoise):
 def stable(shaped: Tensor, alpha: float, generator: Generator) -> Tensor:
     """Standard symmetric α-stable numbers in the shape, dtype and place of ``shaped``, made in float64 (cos V at the ends needs it)."""
     u = torch.rand(2, *shaped.shape, generator=generator, dtype=torch.float64, device=shaped.device).clamp_(2.0**-54, 1 - 2.0**-53)
-    V, W = math.pi * (u[0] - 0.5), -torch.log(u[1])
-    value = torch.sin(alpha * V) / torch.cos(V) ** (1 / alpha) * (torch.cos((1 - alpha) * V) / W) ** ((1 - alpha) / alpha)
-    return value.to(shaped.dtype)
+    return _of_uniforms(u[0], u[1], alpha).to(shaped.dtype)
+
+
+def _of_uniforms(first: Tensor, second: Tensor, alpha: float) -> Tensor:
+    """ζ of two uniforms; powers through logarithms, which torch rounds alike wherever in a tensor they stand."""
+    V, W = math.pi * (first - 0.5), -torch.log(second)
+    size = (torch.log(torch.cos((1 - alpha) * V)) - torch.log(W)) * ((1 - alpha) / alpha) - torch.log(torch.cos(V)) / alpha
+    return torch.sin(alpha * V) * torch.exp(size)
