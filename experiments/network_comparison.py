@@ -61,7 +61,7 @@ class Config(StudyConfig):
     batches: tuple[int, ...] = option((1, 2, 4, 16), "batch sizes beside batch, from mid-training at the largest x", low=1, high=60_000)
     widths: tuple[int, ...] = option((1, 2, 3, 6, 10), "widths, likewise", low=1, high=100_000)
     depths: tuple[int, ...] = option((1, 2, 3), "hidden layers of perceptrons of this width (on 4 components for the shallow net), likewise", low=1, high=20)
-    problems: tuple[str, ...] = option(("teacher", "convolution"), "small problems beside the one above, likewise")
+    problems: tuple[str, ...] = option(("teacher", "convolution"), "small problems beside the one above, likewise; or none", empty=True)
     pilot: int = option(96, "paths of the pilot that says how many paths are needed; 0: no pilot", low=0, high=100_000)
 
 

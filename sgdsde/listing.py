@@ -15,7 +15,7 @@ from importlib import resources
 FOLDERS = {
     "models": ("sdes", {"SDE", "ModifiedEquation"}),
     "objectives": ("objectives", {"Objective"}),
-    "noises": ("noises", {"Noise", "GaussianNoise", "HeavyTailedNoise"}),
+    "noises": ("noises", {"Noise", "CountedNoise", "GaussianNoise", "HeavyTailedNoise"}),
     "kernels": ("kernels", {"Kernel", "DrivenKernel"}),
 }
 KINDS = ("claims", *FOLDERS)

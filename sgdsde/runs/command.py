@@ -196,7 +196,7 @@ def _entry(name: str, text: str) -> str:
 
 
 def _default(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _tell(text: str) -> None:

@@ -21,9 +21,11 @@ _MAX_TEXT = 1000
 _MAX_INT = 2**63 - 1
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, above: float | None = None, infinite: bool = False) -> Any:
-    """A field with a sentence of help and bounds low ≤ x ≤ high, x > above (for each element of a tuple)."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "above": above, "infinite": infinite})
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, above: float | None = None, infinite: bool = False, empty: bool = False
+) -> Any:
+    """A field with a sentence of help and bounds low ≤ x ≤ high, x > above (for each element of a tuple); ``empty``: a tuple may have no element (``none``)."""
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "above": above, "infinite": infinite, "empty": empty})
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def _converted(value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
 
 
 def _tuple(value: Any, kind: Any, bounds: Mapping[str, Any]) -> tuple[Any, ...]:
+    if bounds.get("empty") and (value in ((), []) or (isinstance(value, str) and value.strip().lower() == "none")):
+        return ()
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
     if isinstance(value, (bool, int, float)):
