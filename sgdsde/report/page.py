@@ -59,12 +59,18 @@ def render(record: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
         counts=counts,
         catalogue=len({claim["id"] for claim in [*claims, *record["not_run"]]}),
         verdicts={claim["id"]: claim["verdict"] for claim in claims},
+        others={paper["arxiv"]: _others(paper, record) for paper in record["papers"]},
         calibration=next((claim for claim in claims if claim["id"] == CALIBRATION), None),
         symbols=VERDICTS,
         figures=drawn,
         style=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
     )
+
+
+def _others(paper: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """The claims that cite a paper and were not part of the run."""
+    return [entry["id"] for entry in record["not_run"] if paper["arxiv"] in entry.get("arxiv", ()) and entry["id"] not in paper["claims"]]
 
 
 def _asset(name: str) -> str:

@@ -43,7 +43,7 @@ def record_of(ledger: Ledger) -> dict[str, Any]:
         "uncommitted_changes": bool(git.get("changed")),
         "environment": dict(ledger.environment),
         "claims": claims,
-        "not_run": [{"id": claim["id"], "title": claim["title"], "why": claim["why"]} for claim in claims if claim["verdict"] == Outcome.NOT_RUN]
+        "not_run": [_without_verdict(claim) for claim in claims if claim["verdict"] == Outcome.NOT_RUN]
         + [_left_out(claim, ledger.profile) for claim in ledger.left_out],
         "papers": papers_of(claims),
         "controls": controls_of(claims),
@@ -57,9 +57,15 @@ def controls_of(claims: list[dict[str, Any]]) -> dict[str, int]:
     return {"rows": len(rows), "failed_as_they_must": sum(row["verdict"] == Outcome.SUPPORTED for row in rows)}
 
 
-def _left_out(claim: Claim, profile: str) -> dict[str, str]:
+def _without_verdict(claim: dict[str, Any]) -> dict[str, Any]:
+    cited = {citation["arxiv"].split("v")[0] for citation in claim["citations"] if citation["arxiv"]}
+    return {"id": claim["id"], "title": claim["title"], "why": claim["why"], "arxiv": sorted(cited)}
+
+
+def _left_out(claim: Claim, profile: str) -> dict[str, Any]:
     why = "not asked for" if profile in claim.scales else f"not in the profile {profile}; it runs in {', '.join(claim.scales)}"
-    return {"id": claim.id, "title": claim.title, "why": why}
+    cited = {citation.identifier for citation in claim.citations if citation.arxiv}
+    return {"id": claim.id, "title": claim.title, "why": why, "arxiv": sorted(cited)}
 
 
 def command_of(ledger: Ledger, claim: str) -> str:
