@@ -63,7 +63,7 @@ def _without_verdict(claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def _left_out(claim: Claim, profile: str) -> dict[str, Any]:
-    why = "not asked for" if profile in claim.scales else f"not in the profile {profile}; it runs in {', '.join(claim.scales)}"
+    why = "not asked for" if profile in claim.scales else f"not in the profile {profile}, only in {', '.join(claim.scales)}"
     cited = {citation.identifier for citation in claim.citations if citation.arxiv}
     return {"id": claim.id, "title": claim.title, "why": why, "arxiv": sorted(cited)}
 
