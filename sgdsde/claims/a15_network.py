@@ -12,7 +12,7 @@ from sgdsde.measurements.random_quadratics import draws
 from sgdsde.zone import LessThan, Within
 
 STEPS, TRAINING = 8, 3
-SIZE = {"quick": {"samples": 100, "paths": 400, "substeps": 3}, "full": {"samples": 100, "paths": 1600, "substeps": 4}}
+SIZE = {"quick": {"samples": 100, "paths": 400, "substeps": 3}, "full": {"samples": 100, "paths": 1600, "substeps": 6}}
 PLACES = {
     "quick": (("mid-training", 0.2), ("minimum", 0.6)),
     "full": tuple((start, x) for start in ("initialisation", "mid-training", "minimum") for x in (0.15, 0.3, 0.6)),
