@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sgdsde.objective import Objective, Points
-from sgdsde.types import Conventions, InputError, expected
+from sgdsde.objective import Objective, Points, as_objective
+from sgdsde.types import Conventions, InputError, expected, whole
 
 Matrices = Float[Tensor, "paths dim dim"]
 
@@ -55,9 +55,11 @@ def as_noise(noise: Any) -> Noise:
     """The noise as it is.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, its objective is none, or it says not how wide its root is.
     """
     found: Noise = expected(noise, Noise, "noise", "for example sg.noises.Gaussian(objective, covariance) or sg.noises.Minibatch(objective, batch_size)")
+    as_objective(getattr(found, "objective", None))
+    whole(found, "root_dim", 0)
     return found
 
 

@@ -152,6 +152,13 @@ class ModifiedEquation(SDE):
         origin = torch.zeros(1, self.dim, dtype=torch.float64)
         c = self.drift(0.0, origin)[0]
         A = (self.drift(0.0, torch.eye(self.dim, dtype=torch.float64)) - c).T
+        elsewhere = 1.3 * torch.cos(torch.arange(self.dim, dtype=torch.float64))[None]
+        expected_drift, drift = elsewhere @ A.T + c, self.drift(0.0, elsewhere)
+        if not torch.allclose(drift, expected_drift, rtol=1e-6, atol=1e-6 * float(expected_drift.abs().max()), equal_nan=True):
+            raise InputError(
+                f"{type(self.objective).__name__} states a constant Hessian (facts.constant_hessian), but the drift of {type(self).__name__} is not linear: "
+                f"off by {float((drift - expected_drift).abs().max()):.3g} at {elsewhere[0, :4].tolist()}. Correct the objective's facts."
+            )
         return A, c, self.diffusion(0.0, origin)[0]
 
     def conventions(self) -> Conventions:

@@ -12,6 +12,7 @@ from sgdsde.kernel import DrivenKernel, State
 from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
+from sgdsde.rng import stream
 from sgdsde.types import Conventions, InputError, positive
 
 
@@ -65,10 +66,16 @@ class SGD(DrivenKernel):
         return theta - self.eta * self.gaussian_noise().draw_from(theta, dw * self.eta**-0.5)
 
     def check(self, theta: Tensor) -> None:
+        probe = theta[:1]
+        self.noise.check(probe)
+        stated = self.noise.objective.facts.grad
+        drawn = {f"{type(self.noise).__name__}.draw": self.noise.draw(probe, stream(0, "probe", device=theta.device))}
+        for name, found in (drawn if stated is None else drawn | {"facts.grad": stated(probe)}).items():
+            if tuple(found.shape) != tuple(probe.shape):
+                raise InputError(f"{name} returned shape {tuple(found.shape)} for points {tuple(probe.shape)}; wanted {tuple(probe.shape)}.")
         if isinstance(self.noise, HeavyTailedNoise):
             return  # it has no root to try
-        self.noise.check(theta[:1])
-        self.noise.root(theta[:1], theta.new_zeros(1, self.noise_dim))  # a covariance function of wrong shape or sign says so here
+        self.noise.root(probe, theta.new_zeros(1, self.noise_dim))  # a covariance function of wrong shape or sign says so here
 
     def conventions(self) -> Conventions:
         return replace(self.noise.conventions(), eta=self.eta)
