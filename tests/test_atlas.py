@@ -352,7 +352,7 @@ def test_the_command_prints_what_the_function_says(tmp_path: Path) -> None:
         (["DoubleWell", "--eta", "0.1", "--theta=a"], "wanted numbers with commas"),
         (["DoubleWell", "--eta", "0.1", "--option", "dim"], "wanted KEY=YAML"),
         (["DoubleWell", "--eta", "0.1", "--covariance", "[1"], "no YAML"),
-        (["AsymmetricWell", "--eta", "0.1"], "Give its arguments with --option"),
+        (["AsymmetricWell", "--eta", "0.1"], "AsymmetricWell needs tilt; give it with --option tilt=YAML"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_exit_status_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
