@@ -58,9 +58,9 @@ class Config(StudyConfig):
     saves: tuple[int, ...] = option((1, 2, 4, 8, 16), "steps at which things are compared", low=1, high=100_000)
     marks: tuple[int, ...] = option((1, 3, 10, 30, 100, 300), "steps of the positivity map", low=1, high=1_000_000)
     substeps: int = option(4, "Heun steps a step of SGD", low=1, high=1000)
-    batches: tuple[int, ...] = option((1, 2, 4, 16), "batch sizes beside batch, from mid-training at the largest x", low=1, high=60_000)
-    widths: tuple[int, ...] = option((1, 2, 3, 6, 10), "widths, likewise", low=1, high=100_000)
-    depths: tuple[int, ...] = option((1, 2, 3), "hidden layers of perceptrons of this width (on 4 components for the shallow net), likewise", low=1, high=20)
+    batches: tuple[int, ...] = option((1, 2, 4, 16), "batch sizes beside batch, from mid-training at the largest x", low=1, high=60_000, empty=True)
+    widths: tuple[int, ...] = option((1, 2, 3, 6, 10), "widths, likewise", low=1, high=100_000, empty=True)
+    depths: tuple[int, ...] = option((1, 2, 3), "hidden layers (of a perceptron on 4 components for the shallow net), likewise", low=1, high=20, empty=True)
     problems: tuple[str, ...] = option(("teacher", "convolution"), "small problems beside the one above, likewise; or none", empty=True)
     pilot: int = option(96, "paths of the pilot that says how many paths are needed; 0: no pilot", low=0, high=100_000)
 
@@ -99,7 +99,7 @@ class NetworkComparison(Study[Config]):
             if name not in PROBLEMS:
                 raise InputError(f"problems: {name!r} is unknown." + suggest(name, list(PROBLEMS)))
         if config.problems and not _dense(config):
-            raise InputError("problems are small ones, for dense models; with larger networks set problems=().")
+            raise InputError("problems are small ones, for dense models; with larger networks set problems=none.")
         if config.data in network_problems.READERS and not config.folder:
             raise InputError(f"data={config.data} needs folder=…, where its files lie; nothing is downloaded.")
         if config.pilot == 1:
