@@ -114,6 +114,29 @@ def test_stored_tables_name_dtype_and_threads() -> None:
         assert all("| dtype | threads |" in heads for heads in tables), (name, tables)
 
 
+def test_a_peer_that_was_not_made_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import page
+
+    monkeypatch.setattr(page, "HERE", tmp_path)
+    assert page.peer("diffrax") is None
+    python = tmp_path / ".peers" / "diffrax" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    assert page.peer("diffrax") == python
+
+
+def test_peers_are_pinned_and_their_script_is_a_script() -> None:
+    peers = BENCHMARKS / "peers"
+    lists = sorted(peers.glob("*.txt"))
+    assert {file.stem for file in lists} == {"diffrax", "pyhessian", "hessian-eigenthings", "curvlinops"}
+    for file in lists:
+        packages = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+        assert packages
+        assert all(line.count("==") == 1 for line in packages), file
+        assert not any(line.startswith("torchvision") for line in packages)
+    assert subprocess.run(["bash", "-n", str(peers / "make.sh")], check=False).returncode == 0
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device")
 def test_without_a_device_the_gpu_script_says_so_and_stores_nothing(tmp_path: Path) -> None:
     stored = (BENCHMARKS / "device.md").read_bytes()

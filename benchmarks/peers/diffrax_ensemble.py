@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # XLA takes more than one thread whatever its flags say
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 import diffrax
 import jax
