@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sgdsde.plots.panel import Panel
-from sgdsde.types import Estimate
+from sgdsde.types import Estimate, expected
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def carry_out(measurement: Measurement, seed: int, level: float) -> Finished:
     try:
         with one_thread(), torch.no_grad():
             measured = measurement.run(seed=measurement_seed(seed, measurement.name), level=level, **measurement.parameters)
+            expected(measured, Measured, f"what {measurement.name!r} returned", "Measured(estimates, panels, notes, conventions)")
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"

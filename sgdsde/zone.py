@@ -142,10 +142,22 @@ class Near(Zone):
 
 
 @dataclass(frozen=True)
-class Below(Zone):
-    """Everything below a bound."""
+class HalfLine(Zone):
+    """Everything on one side of a bound.
+
+    Raises:
+        InputError: the bound is NaN.
+    """
 
     bound: float
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.bound):
+            raise InputError("A zone with the bound NaN holds nothing; wanted a number.")
+
+
+class Below(HalfLine):
+    """Everything below a bound."""
 
     @property
     def low(self) -> float:
@@ -156,11 +168,8 @@ class Below(Zone):
         return self.bound
 
 
-@dataclass(frozen=True)
-class Above(Zone):
+class Above(HalfLine):
     """Everything above a bound."""
-
-    bound: float
 
     @property
     def low(self) -> float:
