@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def _study(stored: Stored, name: str) -> dict[str, Any]:
 
 
 def _setting(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    """As the shell takes it: an empty text is two quotes."""
+    return shlex.quote(",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def _hash(content: Any) -> str:
