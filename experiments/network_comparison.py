@@ -245,8 +245,8 @@ def _power(config: Config, cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rival, own = (written(model) for model in pair)
     needed = {label: network_study.paths_needed(found) for label, found in cells[PILOT].items()}
     words = "; ".join(f"{label}: {_count(n)} ({_count(most)})" for label, (n, most) in needed.items())
-    return [f"Paths that tell {own}'s error in tr Cov from {rival}'s with power .9 at level .05, from a pilot of {config.pilot} (at the far end of its "
-            f"knowledge); the run has {config.paths:,}. {words}"]  # fmt: skip
+    return [f"Paths that tell the error of {own} in tr Cov from that of {rival} with power .9 at level .05, from a pilot of {config.pilot} (at the far end of "
+            f"its knowledge); the run has {config.paths:,}. {words}"]  # fmt: skip
 
 
 def _count(paths: float) -> str:

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from sgdsde.data import Data
-from sgdsde.measurements.network_problems import Kind, Problem, parameters, problem, start
+from sgdsde.measurements.network_problems import STARTS, Kind, Problem, parameters, problem, start
 from sgdsde.measurements.network_study import paths_needed, pilot
 from sgdsde.runs import Moments, Study, StudyConfig
+from sgdsde.runs.config import resolve
 from sgdsde.runs.listing import load
 from sgdsde.types import InputError
 
@@ -142,7 +143,7 @@ def test_a_tiny_run_has_every_cell_and_says_how_many_paths_it_needs() -> None:
     with torch.no_grad():
         blocks = {cell: s.block(config, cell, paths=6, seed=i) for i, cell in enumerate(cells)}
     summary = s.summary(config, blocks)
-    assert summary.notes[0].startswith("Paths that tell HA-SME's error in tr Cov from SPF's")
+    assert summary.notes[0].startswith("Paths that tell the error of HA-SME in tr Cov from that of SPF")
     titles = " ".join(panel.title for panel in summary.panels)
     for axis in ("batch size B", "width", "hidden layers"):
         assert f"against {axis}, x = 0.4" in titles
@@ -207,3 +208,25 @@ def test_principal_components_are_the_same_either_way(count: int) -> None:
     torch.testing.assert_close(projected.abs(), (centred @ axes).abs())
     largest = torch.linalg.lstsq(centred, projected).solution  # the axes, up to what the samples do not span
     assert bool((largest.gather(0, axes.abs().argmax(0, keepdim=True)) > 0).all())
+
+
+def test_the_profile_for_a_gpu_runs_at_tiny_size(tmp_path: Path) -> None:
+    """Its own models, functions, precision and axes, on files in MNIST's format, two paths on the CPU."""
+    written(tmp_path, "mnist", 45)
+    s = study()
+    tiny = {"folder": str(tmp_path), "device": "cpu", "samples": 30, "held_out": 15, "width": 4, "paths": 2, "block_paths": 2, "descent": 3, "pilot": 2}
+    tiny |= {"starts": ("mid-training",), "x": (0.3,), "saves": (1, 2), "batches": (8,), "widths": (3,), "substeps": 1}
+    config = resolve(s.config, [("paper", s.profiles["paper"]), ("tiny", tiny)])
+    s.check(config)
+    cells = s.cells(config)
+    assert cells == ["pilot", "mid-training x=0.3", *(f"mid-training x=0.3 {change}" for change in ("B=8", "width=3", "depth=1", "depth=2"))]
+    with torch.no_grad():
+        blocks = {cell: s.block(config, cell, paths=2, seed=i) for i, cell in enumerate(cells)}
+    assert all(np.isfinite(part.mean).all() for parts in blocks.values() for part in parts.values())
+    assert s.summary(config, blocks).notes[0].startswith("Paths that tell the error of HA-SME, product in tr Cov from that of SME-2")
+
+
+def test_axes_may_be_left_out() -> None:
+    s = study()
+    config = resolve(s.config, [("typed", {"batches": "none", "widths": "none", "depths": "none", "problems": "none", "pilot": "0", "x": "0.3"})])
+    assert s.cells(config) == [*(f"{start} x=0.3" for start in STARTS), "positivity"]

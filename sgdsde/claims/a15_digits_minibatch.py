@@ -19,7 +19,7 @@ class DigitsMinibatch(Claim):
     conditions = (
         Condition("ηλ < 1 along the paths", "η‖H‖ ≤ .8, because the Hessian is largest at θ = 0"),
         Condition("no path leaves HA-SME's domain (Q positive) or diverges", "a row for each setting"),
-        Condition("minibatch and surrogate are independent ensembles", "by construction; sixteen times as many paths, errors added in quadrature"),
+        Condition("minibatch and surrogate are independent ensembles", "by construction; eight times the paths, with control variates from the linear world"),
     )
     not_shown = (
         "Which part of an error is due to the noise's law: compare with A15-small. The intervals are wider than there, because minibatches share no Brownian "
