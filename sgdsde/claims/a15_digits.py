@@ -49,7 +49,7 @@ def plan_for(reference: str, profile: str, seed: int) -> Plan:
     start = tuple(float(x) for x in 0.3 * rng.standard_normal(6))
     settings["drawn"] = {"eta": round(float(rng.uniform(1, 3)), 3), "batch": int(rng.integers(2, 9)), "steps": 8, "start": start}
     size = SIZE[profile]
-    measurement = Measurement("digits, coupled paths", digits_comparison, {"settings": settings, **size}, seconds=size["paths"] * size["samples"] / 15000)
+    measurement = Measurement("digits, coupled paths", digits_comparison, {"settings": settings, **size}, seconds=size["paths"] * size["samples"] / 9000)
     rows = []
     for name, setting in settings.items():
         options: dict[str, Any] = {"drawn": name == "drawn", "parameters": {"η": setting["eta"], "B": setting["batch"]}}

@@ -75,7 +75,7 @@ def plan_for(reference: str, observables: Sequence[str], profile: str, seed: int
     }
     settings["drawn, one step"] = {key: value for key, value in settings["drawn"].items() if key != "middle"} | {"start": "minimum", "steps": 1}
     size = SIZE[profile]
-    cost = sum(setting["steps"] for setting in settings.values()) / STEPS * size["paths"] * size["samples"] * size["substeps"] / 40_000
+    cost = sum(setting["steps"] for setting in settings.values()) / STEPS * size["paths"] * size["samples"] * size["substeps"] / 10_000
     measurement = Measurement("digits network, coupled paths", network_comparison, {"settings": settings, **size}, seconds=cost)
     rows = []
     for name, setting in settings.items():

@@ -18,7 +18,10 @@ class NetworkMinibatch(Claim):
     citations = (CITATION,)
     conditions = (
         *CONDITIONS,
-        Condition("minibatch and surrogate are independent ensembles", "by construction; 24 times the paths, the minibatches with control variates from the linear world"),
+        Condition(
+            "minibatch and surrogate are independent ensembles",
+            "by construction; 24 times the paths, the minibatches with control variates from the linear world",
+        ),
     )
     not_shown = (
         "Which part of an error is due to the noise's law: the measurement holds it, and A15-network is without it. At B = 1 the law alone moves tr Cov by "
