@@ -11,10 +11,10 @@ import time
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # XLA takes more than one thread whatever its flags say
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-import diffrax
-import jax
-import jax.numpy as jnp
-import lineax
+import diffrax  # noqa: E402
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import lineax  # noqa: E402
 
 paths, steps, dtype, dim, dt = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5])
 jax.config.update("jax_enable_x64", dtype == "float64")
