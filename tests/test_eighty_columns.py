@@ -245,6 +245,25 @@ def test_colours_are_for_a_terminal_that_wants_them(surroundings: dict[str, str]
         assert (b"\x1b" in text) is coloured
 
 
+def test_a_stop_in_the_middle_is_a_sentence() -> None:
+    """Interrupted in a command that keeps nothing: one line, status 130, no traceback. In one that goes on later: what happens is told in 80 columns."""
+    code = "import sys, sgdsde.cli\ndef stopped(words): raise KeyboardInterrupt\nsgdsde.cli.run = stopped\nfrom sgdsde.__main__ import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nsgdsde: stopped.\n")
+    code = "import os, signal\nfrom sgdsde.runs.signals import Stop, listening\nwith listening(Stop()):\n    os.kill(os.getpid(), signal.SIGTERM)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "finishing what is under way" in done.stderr
+    assert too_wide(done.stderr) == []
+
+
+def test_a_terminal_without_greek_letters_is_no_error() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-m", "sgdsde", "list", "models"], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "HASME" in done.stdout
+    assert "?" in done.stdout
+
+
 def _read(end: int) -> bytes:
     try:
         return os.read(end, 4096)

@@ -40,7 +40,7 @@ def listening(stop: Stop) -> Iterator[Stop]:
         if stop.level >= 2:
             raise KeyboardInterrupt
         with suppress(OSError):  # not print: a handler may interrupt a print
-            os.write(2, f"\nsgdsde: {stop.why}: what is under way is finished first; a second signal ends at once\n".encode())
+            os.write(2, f"\nsgdsde: {stop.why}: finishing what is under way; a second signal ends at once\n".encode())
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
