@@ -18,7 +18,7 @@ from sgdsde.claims import c01_identities
 from sgdsde.claims.c01_identities import GaussNewtonRank, LayerBlocks, LogLoss
 from sgdsde.data import digits
 from sgdsde.measurement import carry_out
-from sgdsde.measurements import hessian_identities, hessian_network, hessian_sizes, hessian_steps, hessian_width, noise_join
+from sgdsde.measurements import hessian_identities, hessian_network, hessian_steps, hessian_width, noise_join
 from sgdsde.measurements.hessian_network import Dense, perceptron, start
 from sgdsde.noises import Gaussian
 from sgdsde.objectives import Quadratic
@@ -110,14 +110,6 @@ def test_random_networks_curvature_by_autograd() -> None:
     with torch.enable_grad():
         mean = torch.stack([torch.autograd.functional.hessian(loss, W @ one) for one in x]).mean(0)
     torch.testing.assert_close(spectrum, torch.linalg.eigvalsh(mean).flip(0)[: hessian_width.SHOWN], rtol=1e-9, atol=1e-12)
-
-
-def test_shares_of_labels_are_redrawn() -> None:
-    run = {"classes": 3, "standardize": False, "samples": 200, "start": 4}
-    kept, half = hessian_sizes._data(run), hessian_sizes._data(run | {"random labels": 0.5})
-    torch.testing.assert_close(kept.x, half.x)
-    assert 0.2 < float((kept.y != half.y).double().mean()) < 0.45  # half of them, a third of which fall on the old label
-    assert hessian_sizes._data(run | {"blobs": 7}).x.shape == (200, 7)
 
 
 def test_the_join_reads_variances_in_the_eigenbasis() -> None:

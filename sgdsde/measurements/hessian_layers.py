@@ -1,12 +1,13 @@
-"""Layer blocks of the reference network beside their Kronecker forms, along training.
+"""Layer blocks of the reference network beside their Kronecker forms, along training, over many starts.
 
-A linear layer's block of G is E[Mₓ ⊗ xxᵀ]; the decoupling conjecture replaces it by E[Mₓ] ⊗ E[xxᵀ] (Wu et al. 2010.04261). Read off: the relative error and
-that of the best Kronecker product, overlap of the top c−1 eigenvectors, their shares of rank one as matrices, and how far E[xxᵀ] is from E[x]E[x]ᵀ.
+A linear layer's block of G is E[Mₓ ⊗ xxᵀ]; the decoupling conjecture replaces it by E[Mₓ] ⊗ E[xxᵀ] (Wu et al. 2010.04261). Read off: the relative error,
+overlap of the top c−1 eigenvectors, their shares of rank one as matrices, and how far E[xxᵀ] is from E[x]E[x]ᵀ; each a mean over starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,40 +15,45 @@ import torch
 from torch import Tensor
 
 from sgdsde.curvature import kronecker_decoupling, overlap, rank_one_shares
-from sgdsde.measurement import Measured, exactly
-from sgdsde.measurements.hessian_identities import relative
-from sgdsde.measurements.hessian_network import BATCH, RATE, reference, start
+from sgdsde.measurement import Measured
+from sgdsde.measurements.hessian_network import BATCH, HIDDEN, RATE, perceptron
+from sgdsde.measurements.many_layers import layer_populations, relu_layers
+from sgdsde.measurements.many_starts import batched, initial, own_data, train_through
 from sgdsde.objectives import Network
 from sgdsde.plots.image import Image
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.rng import stream
-from sgdsde.training import SGD, train
+from sgdsde.stats import mean_estimate
 from sgdsde.types import Estimate
 
 CLASSES = 10
 LAYERS = {"0": "layer 1", "2": "layer 2", "4": "layer 3"}
-CONVENTIONS = f"digits, ReLU 64-20-20-10, cross-entropy, SGD η = {RATE}, B = {BATCH} by epochs, n = 1,000, float64; layer blocks of G, which are H's"
+CONVENTIONS = f"digits, ReLU 64-20-20-10, cross-entropy, SGD η = {RATE}, B = {BATCH} by epochs, float32; layer blocks of G, which are H's"
 
 
-def hessian_layers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]]) -> Measured:
-    """For each run (``start``, ``steps``, ``standardize``): ``run/step/layer/name`` for each name of :func:`layer_numbers`."""
+def hessian_layers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], starts: int, samples: int) -> Measured:
+    """For each run (``steps``, ``standardize``): ``run/step/layer/name``, the mean over starts of each number of
+    :func:`~sgdsde.measurements.many_layers.layer_populations`. Every start has its own samples, initialisation and order.
+    """
     estimates: dict[str, Estimate] = {}
     panels: list[Panel] = []
     notes = []
     for name, setting in runs.items():
-        network = reference(standardize=setting["standardize"])
+        data, rows = own_data({"classes": CLASSES, "samples": samples, "standardize": setting["standardize"]}, starts, seed)
+        network = perceptron(data)
         steps: Sequence[int] = setting["steps"]
-        run = train(
-            network, start(network, setting["start"]), optimiser=SGD(RATE), batch_size=BATCH, steps=max(steps[-1], 1), save=steps, seed=setting["start"]
-        )
-        table: dict[tuple[str, int], dict[str, float]] = {}
-        for step, states in zip(run.steps, run.states, strict=True):
-            notes.append(f"{name}, step {step}: loss {float(network.loss(states)[0]):.3g}")
-            for layer, label in LAYERS.items():
-                table[label, step] = layer_numbers(network, states[0], layer, setting["start"])
-                estimates |= {f"{name}/{step}/{label}/{key}": exactly(value, 0.0) for key, value in table[label, step].items()}
+        states = train_through(network, rows, initial(network, starts, seed).float(), batch=BATCH, save=steps, seed=seed)
+        table: dict[tuple[str, int], dict[str, Estimate]] = {}
+        for step, theta in zip(steps, states, strict=True):
+            losses = batched(network).sample_loss(theta, rows).mean(1)
+            notes.append(f"{name}, step {step}: loss {float(losses.mean()):.3g} (spread over {starts} starts {float(losses.std()):.2g})")
+            for label, layer in zip(LAYERS.values(), relu_layers(network, theta, rows), strict=True):
+                found = layer_populations(layer, CLASSES - 1, stream(seed, "hessian layers", step))
+                table[label, step] = {key: mean_estimate(values.double().numpy(), level=level) for key, values in found.items()}
+                estimates |= {f"{name}/{step}/{label}/{key}": value for key, value in table[label, step].items()}
         if not panels:
-            panels = [*_curves(table, steps), *_images(network, run.states[-1, 0])]
+            first = perceptron(replace(data, x=data.x[rows[0]], y=data.y[rows[0]]), HIDDEN)
+            panels = [*_curves(table, steps), *_images(first, states[-1, 0].double())]
     return Measured(estimates, panels=tuple(panels), notes=tuple(notes), conventions=CONVENTIONS)
 
 
@@ -59,8 +65,6 @@ def layer_numbers(network: Network, theta: Tensor, layer: str, seed: int) -> dic
     rows = report.left.shape[0]
     product = torch.linalg.eigh(torch.kron(report.left, report.right)).eigenvectors[:, 1 - CLASSES :]
     draw = torch.linalg.qr(torch.randn(*top.shape, dtype=top.dtype, generator=stream(seed, "hessian layers")))[0]
-    x = report.inputs
-    mean = x.mean(0)
     return {
         "error": report.error,
         "best error": report.best_error,
@@ -70,11 +74,11 @@ def layer_numbers(network: Network, theta: Tensor, layer: str, seed: int) -> dic
         "rank-one share, random": float(rank_one_shares(draw, rows).mean()),
         "gap": report.gap,
         "cosine": report.mean_share,
-        "second moment": relative(x.T @ x / len(x), torch.outer(mean, mean)),
+        "second moment": report.second_moment_share,
     }
 
 
-def _curves(table: Mapping[tuple[str, int], Mapping[str, float]], steps: Sequence[int]) -> list[Panel]:
+def _curves(table: Mapping[tuple[str, int], Mapping[str, Estimate]], steps: Sequence[int]) -> list[Panel]:
     """Over training; step 0 is drawn at 30."""
     x = np.array([max(step, 30) for step in steps], dtype=float)
     panels = []
@@ -83,7 +87,10 @@ def _curves(table: Mapping[tuple[str, int], Mapping[str, float]], steps: Sequenc
         ("Top eigenspaces of block and product", "overlap", "overlap of the top 9"),
         ("Eigenvectors as matrices", "rank-one share", "s₁²/Σs², mean of the top 9"),
     ):
-        lines = [Series(name, name, x, np.array([table[name, step][key] for step in steps]), kind="band") for name in LAYERS.values()]
+        lines = []
+        for name in LAYERS.values():
+            value, low, high = (np.array([float(getattr(table[name, step][key], end)) for step in steps]) for end in ("value", "low", "high"))
+            lines.append(Series(name, name, x, value, low, high, kind="band"))
         panels.append(Panel(title, "step (0 drawn at 30)", label, tuple(lines), log="x", y_range=(0, 1.02)))
     return panels
 

@@ -1,75 +1,76 @@
-"""Outliers and bulk of the Hessian against the number of classes, the width and the batch size, at equal training loss.
+"""λmax and the share of eigenvalues near zero of a population of trained networks, between settings of width, batch size and labels, start by start.
 
-Outliers are counted by a stated rule on G: cut at the largest ratio of neighbouring eigenvalues. "Near zero" means |λ| below 1e-3 of λmax.
+At equal training loss, on H. "Near zero" means |λ| below 1e-3 of λmax; the share comes from stochastic Lanczos quadrature, whose error is part of the scatter
+between starts. Ratios of λmax are geometric means over starts (the typical network's ratio), shares are compared by their mean difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
-from sgdsde.curvature import RatioRule
-from sgdsde.data import Data, blobs, digits
-from sgdsde.measurement import Measured, exactly
-from sgdsde.measurements.hessian_network import RATE, Dense, perceptron, start
+from sgdsde.measurement import Measured
+from sgdsde.measurements.hessian_network import RATE
+from sgdsde.measurements.hessian_outliers import BAND, said
+from sgdsde.measurements.many_spectra import Spectra, many_spectra
+from sgdsde.measurements.many_starts import Population, batched, population
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.rng import stream
-from sgdsde.training import SGD, LossBelow, train
-from sgdsde.types import DomainError, Estimate, Status
+from sgdsde.stats import mean_estimate
+from sgdsde.types import Estimate
 
 NEAR_ZERO = 1e-3
-#: eigenvalues that the figures show
-SHOWN = 25
-RULE = RatioRule()
+#: Lanczos steps and random vectors of each network; float32 resolves NEAR_ZERO by far
+STEPS, VECTORS = 64, 2
+#: eigenvalues that the figures show: those of which Lanczos has converged
+SHOWN = 12
+CONVENTIONS = f"digits, ReLU, cross-entropy, SGD η = {RATE} by epochs, float32; H by Lanczos, {VECTORS} × {STEPS} steps a network"
 
 
-def hessian_sizes(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], ratios: Mapping[str, tuple[str, str]]) -> Measured:
-    """For each run (``classes``, ``hidden``, ``batch`` (0: all), ``samples``, ``standardize``, ``loss``, ``start``; perhaps ``blobs``: their dimension,
-    ``random labels``: the share redrawn, ``activation``): ``run/outliers``, ``run/λmax``, ``run/near zero``; for each ratio (a, b): ``name/λmax`` of b over a,
-    ``name/outliers`` and ``name/near zero`` of b minus a.
+def hessian_sizes(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], ratios: Mapping[str, tuple[str, str]], starts: int) -> Measured:
+    """For each run (see :func:`~sgdsde.measurements.many_starts.population`): ``run/λmax`` (geometric mean), ``run/near zero`` (mean); for each pair (a, b)
+    of ``ratios``: ``name/λmax`` of b over a (geometric mean of the starts' ratios), ``name/near zero`` of b minus a (mean of the starts' differences).
 
     Raises:
-        DomainError: a run does not reach its loss.
+        DomainError: a start does not reach its loss.
     """
-    found: dict[str, dict[str, float]] = {}
-    notes = []
-    series = []
+    estimates: dict[str, Estimate] = {}
+    top: dict[str, np.ndarray] = {}
+    near: dict[str, np.ndarray] = {}
+    notes, series = [], []
     for name, run in runs.items():
-        network = perceptron(_data(run), run["hidden"], activation=run.get("activation", "relu"))
-        batch = run["batch"] or network.n
-        rule = LossBelow(level=run["loss"], every=10)
-        trained = train(network, start(network, run["start"]), optimiser=SGD(RATE), batch_size=batch, steps=20_000, seed=run["start"], stop=rule)
-        if int(trained.status[0]) != int(Status.EXITED):
-            raise DomainError(f"{name}: the loss did not fall to {run['loss']} in 20,000 steps.")
-        point = Dense(network, trained.final[0])
-        values = torch.linalg.eigvalsh(point.H).flip(0)
-        gauss = torch.linalg.eigvalsh(point.G).flip(0)
-        split = RULE.split(gauss)
-        found[name] = {
-            "outliers": float(split.count),
-            "λmax": float(values[0]),
-            "near zero": float((values.abs() < NEAR_ZERO * values[0]).double().mean()),
-        }
-        series.append(Series(name, name, torch.arange(1.0, SHOWN + 1).numpy(), gauss[:SHOWN].clamp(min=1e-12).numpy(), kind="band"))
-        notes.append(f"{name}: {network.dim} parameters, n = {network.n}, {int(trained.ended[0])} steps to loss {point.loss:.3g}; {split.rule}")
-    estimates: dict[str, Estimate] = {f"{name}/{key}": exactly(value, 0.0) for name, row in found.items() for key, value in row.items()}
+        people = population(run, starts=starts, seed=seed)
+        found = spectra_of_H(people, seed)
+        shown = found.top(SHOWN).double().numpy()
+        top[name], near[name] = shown[:, 0], found.share_near_zero(NEAR_ZERO).double().numpy()
+        estimates[f"{name}/λmax"] = geometric_mean(top[name], level=level)
+        estimates[f"{name}/near zero"] = mean_estimate(near[name], level=level)
+        notes.append(
+            f"{name}: {people.network.dim} parameters, n = {people.n}, {said(people.steps)} steps; λmax {estimates[f'{name}/λmax'].value:.3g} (spread over "
+            f"starts {np.log(top[name]).std(ddof=1):.1%}), near zero {near[name].mean():.3f} (spread {near[name].std(ddof=1):.3f})"
+        )
+        low, middle, high = np.quantile(shown.clip(min=1e-12), (BAND[0], 0.5, BAND[1]), axis=0)
+        series.append(Series(name, name, np.arange(1.0, SHOWN + 1), middle, low, high, kind="band"))
     for name, (a, b) in ratios.items():
-        estimates[f"{name}/λmax"] = exactly(found[b]["λmax"] / found[a]["λmax"], 0.0)
-        estimates[f"{name}/outliers"] = exactly(found[b]["outliers"] - found[a]["outliers"], 0.0)
-        estimates[f"{name}/near zero"] = exactly(found[b]["near zero"] - found[a]["near zero"], 0.0)
-    panel = Panel("Largest eigenvalues of G", "rank", "eigenvalue", tuple(series), log="y")
-    return Measured(estimates, panels=(panel,), notes=tuple(notes), conventions=f"digits, ReLU, cross-entropy, SGD η = {RATE} by epochs, float64, dense")
+        estimates[f"{name}/λmax"] = geometric_mean(top[b] / top[a], level=level)
+        estimates[f"{name}/near zero"] = mean_estimate(near[b] - near[a], level=level)
+    note = f"median and {BAND[0]:.0%}–{BAND[1]:.0%} of {starts} starts"
+    panel = Panel("Largest eigenvalues of H", "rank", "eigenvalue", tuple(series), log="y", note=note)
+    return Measured(estimates, panels=(panel,), notes=tuple(notes), conventions=CONVENTIONS)
 
 
-def _data(run: Mapping[str, Any]) -> Data:
-    """The data of a run: digits, or Gaussian blobs; with some labels redrawn."""
-    dim, classes = run.get("blobs", 0), run["classes"]
-    found = blobs(run["start"], classes=classes, dim=dim, count=run["samples"]) if dim else digits(classes=classes, standardize=run["standardize"])
-    data = found.take(min(run["samples"], len(found)))
-    generator = stream(run["start"], "random labels")
-    chosen = torch.rand(len(data), generator=generator) < run.get("random labels", 0.0)
-    labels = torch.where(chosen, torch.randint(classes, (len(data),), generator=generator), data.y)
-    return replace(data, y=labels, name=f"{data.name}, {int(chosen.sum())} labels redrawn")
+def spectra_of_H(people: Population, seed: int) -> Spectra:
+    """Lanczos on each start's Hessian from random vectors."""
+    starts, dim = people.theta.shape
+    probes = torch.randn(starts, VECTORS, dim, generator=stream(seed, "sizes"), dtype=people.theta.dtype)
+    return many_spectra(batched(people.network).hvp_at(people.theta, people.rows), probes, STEPS)
+
+
+def geometric_mean(values: np.ndarray, *, level: float) -> Estimate:
+    """exp of the mean of logarithms, with Student's interval on the log scale."""
+    log = mean_estimate(np.log(values), level=level)
+    value = float(np.exp(log.value))
+    return Estimate(value, value * float(log.stderr), log.n, float(np.exp(log.low)), float(np.exp(log.high)))
