@@ -12,6 +12,7 @@ from sgdsde.runs.config import resolve
 from sgdsde.runs.identity import code_digest
 from sgdsde.runs.listing import load
 from sgdsde.runs.product import Product, product_of, refuse_non_finite
+from sgdsde.runs.reducers import Histogram, Moments
 from sgdsde.runs.threads import single_threaded
 from sgdsde.scripts import scripts
 from sgdsde.types import InputError
@@ -47,9 +48,16 @@ def run_study_job(job: StudyJob) -> Product:
     config = resolve(study.config, [("the driver", job.config)])
     with single_threaded():
         reducers = study.block(config, job.cell, paths=job.paths, seed=job.seed)
-    tree = {name: reducer.to_tree() for name, reducer in reducers.items()}
+    tree = {name: reducer.to_tree() for name, reducer in _checked(job, reducers).items()}
     refuse_non_finite(tree)
     return product_of(tree, seconds=time.perf_counter() - start, device=device_name(config.device))
+
+
+def _checked(job: StudyJob, reducers: Any) -> Mapping[str, Moments | Histogram]:
+    if isinstance(reducers, Mapping) and all(isinstance(part, Moments | Histogram) for part in reducers.values()):
+        return reducers
+    came = {name: type(part).__name__ for name, part in reducers.items()} if isinstance(reducers, Mapping) else type(reducers).__name__
+    raise InputError(f"{job.study}'s block returned {came}; wanted reducers by name, for example {{'end': Moments.of(values)}}.")
 
 
 def device_name(device: str) -> str:

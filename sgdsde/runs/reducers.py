@@ -57,6 +57,13 @@ class Moments:
         return Moments(np.asarray(count), np.asarray(x.shape[0] - count), np.asarray(mean), *(np.asarray((d**k).sum(0)) for k in (2, 3, 4)))
 
     def merge(self, other: Moments) -> Moments:
+        """Those of both samples together.
+
+        Raises:
+            InputError: their values have different shapes.
+        """
+        if self.mean.shape != other.mean.shape:
+            raise InputError(f"Moments of values of shapes {self.mean.shape} and {other.mean.shape} do not merge; wanted equal shapes.")
         na, nb = self.count.astype(float), other.count.astype(float)
         n = np.maximum(na + nb, 1.0)
         d = np.where((na > 0) & (nb > 0), other.mean - self.mean, 0.0)

@@ -21,14 +21,18 @@ from sgdsde.plots import panel_figure, save_figure
 from sgdsde.runs.reducers import Histogram, Moments, from_tree
 from sgdsde.runs.study import Layout, Study, Summary, key_of
 from sgdsde.store import Tree, encode, write_durably
-from sgdsde.types import Conventions, Estimate
+from sgdsde.types import Conventions, Estimate, InputError
 
 RESULT, MERGED = "result.json", "merged.safetensors"
 Merged = dict[str, dict[str, Moments | Histogram]]
 
 
 def merge(layout: Layout, read: Callable[[str], Tree], have: Callable[[str], bool] = lambda key: True) -> Merged:
-    """The reducers of each cell, over the blocks that ``have`` accepts; cells without a block are left out."""
+    """The reducers of each cell, over the blocks that ``have`` accepts; cells without a block are left out.
+
+    Raises:
+        InputError: two blocks of a cell hold other names, or reducers that do not go together.
+    """
     merged: Merged = {}
     for index in range(layout.blocks):
         key = key_of(index)
@@ -37,6 +41,8 @@ def merge(layout: Layout, read: Callable[[str], Tree], have: Callable[[str], boo
         cell, _ = layout.place(index)
         block = {name: from_tree(tree) for name, tree in read(key).items()}
         known = merged.get(cell)
+        if known is not None and set(known) != set(block):
+            raise InputError(f"Block {key} of cell {cell!r} holds {sorted(block)}, those before it {sorted(known)}; wanted the same names in every block.")
         merged[cell] = block if known is None else {name: _merged(known[name], part) for name, part in block.items()}
     return merged
 
@@ -45,9 +51,12 @@ def write_result(folder: Path, study: Study, config: Any, merged: Merged) -> Sum
     """Draw the summary, write everything, the table last.
 
     Raises:
+        InputError: the study's summary is none.
         StorageError: the file system refuses.
     """
     summary = study.summary(config, merged)
+    if not isinstance(summary, Summary):
+        raise InputError(f"{type(study).__name__}.summary returned {type(summary).__name__}; wanted Summary(lines, panels).")
     write_durably(folder / MERGED, encode({cell: {name: part.to_tree() for name, part in parts.items()} for cell, parts in merged.items()}))
     if summary.panels:
         save_figure(panel_figure(summary.panels), summary.panels, folder / "figure")

@@ -127,6 +127,8 @@ def layout_of(study: Study[C], config: C) -> Layout:
     cells = tuple(study.cells(config))
     if not cells or len(set(cells)) < len(cells):
         raise InputError(f"The study has {len(cells)} cells with {len(set(cells))} labels; wanted at least one, all different.")
+    if not all(isinstance(cell, str) and cell for cell in cells):
+        raise InputError(f"The study's cells are {list(cells[:8])!r}; wanted labels, words that are not empty.")
     layout = Layout(cells, config.paths, config.block_paths, config.seed)
     if layout.blocks > MAX_BLOCKS:
         raise InputError(f"{layout.blocks:,} blocks are too many (at most {MAX_BLOCKS:,}); raise block_paths from {config.block_paths:,}.")
