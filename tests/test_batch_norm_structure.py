@@ -34,9 +34,9 @@ def test_top_vectors_of_a_product_from_its_factors() -> None:
     network = perceptron(digits(count=40), (6, 5))
     report = kronecker_decoupling(network, start(network, 1)[0], "2")
     dense = torch.linalg.eigh(torch.kron(report.left, report.right)).eigenvectors[:, -4:]
-    assert overlap(measured.product_vectors(report, 4), dense).value == pytest.approx(1, abs=1e-9)
+    assert overlap(report.product_eigenvectors(4), dense).value == pytest.approx(1, abs=1e-9)
     swapped = torch.linalg.eigh(torch.kron(report.right, report.left)).eigenvectors[:, -4:]  # mutant: factors the wrong way round
-    assert overlap(measured.product_vectors(report, 4), swapped).value < 0.9
+    assert overlap(report.product_eigenvectors(4), swapped).value < 0.9
 
 
 def test_blocks_of_a_trained_batch_normalised_network_are_those_of_its_hessian_in_evaluation_mode() -> None:

@@ -99,6 +99,12 @@ class Decoupling:
         """left ⊗ right (E[Mₓ] ⊗ E[xxᵀ]) as an operator."""
         return Kronecker(self.left, self.right, f"{self.layer}: E[M] ⊗ E[xxᵀ]")
 
+    def product_eigenvectors(self, count: int) -> Float[Tensor, "p count"]:
+        """The top eigenvectors of left ⊗ right, from those of its factors, without the product."""
+        (a, U), (b, V) = torch.linalg.eigh(self.left), torch.linalg.eigh(self.right)
+        order = torch.outer(a, b).flatten().argsort(descending=True)[:count].tolist()
+        return torch.stack([torch.outer(U[:, k // len(b)], V[:, k % len(b)]).flatten() for k in order], 1)
+
     @property
     def reduced(self) -> Kronecker:
         """The reduced product as an operator."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sgdsde.curvature import Decoupling, kronecker_decoupling, overlap, rank_one_shares
+from sgdsde.curvature import kronecker_decoupling, overlap, rank_one_shares
 from sgdsde.data import Data, digits
 from sgdsde.measurement import Measured, exactly
 from sgdsde.measurements.hessian_network import BATCH, RATE
@@ -91,7 +91,7 @@ def layer_structure(network: Network, theta: Tensor, layer: int) -> dict[str, fl
         return numbers
     top = torch.linalg.eigh(report.block).eigenvectors[:, -TOP:]
     return numbers | {
-        "overlap": overlap(top, product_vectors(report, TOP)).value,
+        "overlap": overlap(top, report.product_eigenvectors(TOP)).value,
         "rank-one share": float(rank_one_shares(top, report.left.shape[0]).mean()),
     }
 
@@ -101,13 +101,6 @@ def geometric(values: np.ndarray, level: float) -> Estimate:
     log = mean_estimate(np.log(values), level=level)
     value = float(np.exp(log.value))
     return Estimate(value, value * float(log.stderr), log.n, float(np.exp(log.low)), float(np.exp(log.high)))
-
-
-def product_vectors(report: Decoupling, count: int) -> Tensor:
-    """The top eigenvectors ``[p, count]`` of left ⊗ right, from those of its factors."""
-    (a, U), (b, V) = torch.linalg.eigh(report.left), torch.linalg.eigh(report.right)
-    order = torch.outer(a, b).flatten().argsort(descending=True)[:count]
-    return torch.stack([torch.outer(U[:, int(k) // len(b)], V[:, int(k) % len(b)]).flatten() for k in order], 1)
 
 
 def _kind(data: Data, hidden: Sequence[int], norm: str, seeds: int, seed: int) -> _Kind:

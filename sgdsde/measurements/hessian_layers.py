@@ -63,7 +63,7 @@ def layer_numbers(network: Network, theta: Tensor, layer: str, seed: int) -> dic
     block = report.block
     top = torch.linalg.eigh(block).eigenvectors[:, 1 - CLASSES :]
     rows = report.left.shape[0]
-    product = torch.linalg.eigh(torch.kron(report.left, report.right)).eigenvectors[:, 1 - CLASSES :]
+    product = report.product_eigenvectors(CLASSES - 1)
     draw = torch.linalg.qr(torch.randn(*top.shape, dtype=top.dtype, generator=stream(seed, "hessian layers")))[0]
     return {
         "error": report.error,
