@@ -22,24 +22,48 @@ _PIECE_ELEMENTS = 2**23
 
 
 def grad(f: Objective, theta: Points) -> Points:
-    """g = ∇f(θ), ``[P, dim]``."""
+    """g = ∇f(θ), ``[P, dim]``.
+
+    Example:
+        >>> sg.calculus.grad(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()  # θ³ − θ
+        6.0
+    """
     return f.facts.grad(theta) if f.facts.grad is not None else grad_autodiff(f, theta)
 
 
 def grad_autodiff(f: Objective, theta: Points) -> Points:
-    """∇f by one backward pass."""
+    """∇f by one backward pass.
+
+    Example:
+        >>> sg.calculus.grad_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()
+        6.0
+    """
     return weighted_grad_autodiff(f, theta, None, None)
 
 
 def weighted_grad(f: Objective, theta: Points, weights: Float[Tensor, "paths batch"] | None, batch: Tensor | None) -> Points:
-    """∇Σᵢ wᵢℓᵢ(θ) over the batch ``[P, B]`` (None: all samples) in one backward pass; weights None: the mean."""
+    """∇Σᵢ wᵢℓᵢ(θ) over the batch ``[P, B]`` (None: all samples) in one backward pass; weights None: the mean.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> weights = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+        >>> sg.calculus.weighted_grad(line, torch.zeros(1, 1, dtype=torch.float64), weights, None).item()
+        2.0
+    """
     if f.facts.weighted_grad is not None:
         return f.facts.weighted_grad(theta.detach(), weights, batch)
     return weighted_grad_autodiff(f, theta, weights, batch)
 
 
 def weighted_grad_autodiff(f: Objective, theta: Points, weights: Float[Tensor, "paths batch"] | None, batch: Tensor | None) -> Points:
-    """∇Σᵢ wᵢℓᵢ(θ) through the graph of the losses."""
+    """∇Σᵢ wᵢℓᵢ(θ) through the graph of the losses.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> weights = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+        >>> sg.calculus.weighted_grad_autodiff(line, torch.zeros(1, 1, dtype=torch.float64), weights, None).item()
+        2.0
+    """
     with torch.enable_grad():
         point = theta.detach().requires_grad_(True)
         losses = checked_losses(f, point, batch)  # [paths, batch]
@@ -57,6 +81,10 @@ def hvp(f: Objective, theta: Points, v: Points) -> Points:
 
     From ``facts.hvp_at`` or ``facts.hvp`` where they stand (no matrix is formed), else from ``facts.hessian``, else by double backward. The matrix is
     preferred where it multiplies ``dim`` vectors or more.
+
+    Example:
+        >>> sg.calculus.hvp(sg.objectives.Quadratic([4.0, 1.0]), torch.zeros(1, 2), torch.ones(1, 2)).tolist()
+        [[4.0, 1.0]]
     """
     if f.facts.hvp_at is not None:
         return f.facts.hvp_at(theta)(v)
@@ -74,7 +102,12 @@ def hvp(f: Objective, theta: Points, v: Points) -> Points:
 
 
 def hvp_autodiff(f: Objective, theta: Points, v: Points) -> Points:
-    """Hv = ∇(gᵀv) with v held fixed."""
+    """Hv = ∇(gᵀv) with v held fixed.
+
+    Example:
+        >>> sg.calculus.hvp_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), torch.tensor([[2.0]])).item()
+        22.0
+    """
     return _directional(lambda point: checked_losses(f, point, None).mean(1), theta, [v])
 
 
@@ -83,6 +116,11 @@ def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
     once, or through the gradient's graph, kept.
 
     With autodiff each product is one backward pass through that graph, a third to a half of what :func:`hvp` costs.
+
+    Example:
+        >>> times = sg.calculus.hvp_at(sg.objectives.Quadratic([4.0, 1.0]), torch.zeros(1, 2))
+        >>> times(torch.ones(1, 2)).tolist(), times(torch.tensor([[0.0, 3.0]])).tolist()
+        ([[4.0, 1.0]], [[0.0, 3.0]])
     """
     if f.facts.hvp_at is not None:
         return f.facts.hvp_at(theta)
@@ -107,7 +145,12 @@ def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
 
 
 def hessian(f: Objective, theta: Points) -> Matrices:
-    """H = ∇²f(θ), ``[P, dim, dim]``, symmetric: from the fact, from dim products with a basis, or by autodiff."""
+    """H = ∇²f(θ), ``[P, dim, dim]``, symmetric: from the fact, from dim products with a basis, or by autodiff.
+
+    Example:
+        >>> sg.calculus.hessian(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()  # 3θ² − 1
+        11.0
+    """
     if f.facts.hessian is not None:
         return f.facts.hessian(theta)
     if f.facts.hvp_at is not None:
@@ -120,6 +163,10 @@ def hessian_autodiff(f: Objective, theta: Points) -> Matrices:
     """H row by row: double backward over copies of the points, one a direction, in pieces that bound the memory taken.
 
     A copy holds about n·√dim numbers while it is differentiated (n samples through layers of width √dim) and dim of its own.
+
+    Example:
+        >>> sg.calculus.hessian_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()
+        11.0
     """
     paths, dim = theta.shape
     piece = max(1, _PIECE_ELEMENTS // (paths * max(dim, int(f.n * dim**0.5))))
@@ -132,14 +179,26 @@ def hessian_autodiff(f: Objective, theta: Points) -> Matrices:
 
 
 def third(f: Objective, theta: Points, u: Points, v: Points) -> Points:
-    """∇³f(θ)[u, v] = Σₐᵦ uₐvᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; u and v are held fixed while differentiating."""
+    """∇³f(θ)[u, v] = Σₐᵦ uₐvᵦ ∂ₐ∂ᵦ∇f, ``[P, dim]``; u and v are held fixed while differentiating.
+
+    Example:
+        >>> one = torch.ones(1, 1)
+        >>> sg.calculus.third(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), one, one).item()  # 6θ
+        12.0
+    """
     if f.facts.third is not None:
         return f.facts.third(theta, u, v)
     return third_autodiff(f, theta, u, v)
 
 
 def third_autodiff(f: Objective, theta: Points, u: Points, v: Points) -> Points:
-    """∇³f[u, v] by three nested backward passes."""
+    """∇³f[u, v] by three nested backward passes.
+
+    Example:
+        >>> one = torch.ones(1, 1)
+        >>> sg.calculus.third_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), one, one).item()
+        12.0
+    """
     return _directional(lambda point: checked_losses(f, point, None).mean(1), theta, [u, v])
 
 
@@ -148,6 +207,10 @@ def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:
 
     From ``facts.third_trace`` where it stands (S symmetric), else Σₐ ∇³f[eₐ, Sₐ] over the rows Sₐ: no eigenvectors of S, so a path that has become NaN
     stays NaN and harms no other.
+
+    Example:
+        >>> sg.calculus.third_trace(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), torch.tensor([[[0.5]]])).item()  # Σ·6θ
+        6.0
     """
     if f.facts.third_trace is not None:
         return f.facts.third_trace(theta, S)
@@ -157,14 +220,26 @@ def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:
 
 
 def sample_grads(f: Objective, theta: Points, batch: Int[Tensor, "paths batch"] | None = None) -> Float[Tensor, "paths batch dim"]:
-    """gᵢ = ∇ℓᵢ(θ), ``[P, B, dim]`` (all n samples where ``batch`` is None)."""
+    """gᵢ = ∇ℓᵢ(θ), ``[P, B, dim]`` (all n samples where ``batch`` is None).
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> sg.calculus.sample_grads(line, torch.zeros(1, 1, dtype=torch.float64)).flatten().tolist()
+        [1.0, -1.0]
+    """
     if f.facts.sample_grads is not None:
         return f.facts.sample_grads(theta, batch)
     return sample_grads_autodiff(f, theta, batch)
 
 
 def sample_grads_autodiff(f: Objective, theta: Points, batch: Int[Tensor, "paths batch"] | None = None) -> Float[Tensor, "paths batch dim"]:
-    """Per-sample gradients: each path is repeated once per sample, so that one backward pass yields them all."""
+    """Per-sample gradients: each path is repeated once per sample, so that one backward pass yields them all.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> sg.calculus.sample_grads_autodiff(line, torch.zeros(1, 1, dtype=torch.float64), torch.tensor([[1]])).tolist()
+        [[[-1.0]]]
+    """
     paths, dim = theta.shape
     if batch is None:
         batch = torch.arange(f.n, device=theta.device).expand(paths, f.n)
@@ -174,7 +249,13 @@ def sample_grads_autodiff(f: Objective, theta: Points, batch: Int[Tensor, "paths
 
 
 def sample_covariance(f: Objective, theta: Points) -> Matrices:
-    """(1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ, the covariance of one sample's gradient, ``[P, dim, dim]``."""
+    """(1/n)Σᵢ(gᵢ−g)(gᵢ−g)ᵀ, the covariance of one sample's gradient, ``[P, dim, dim]``.
+
+    Example:
+        >>> line = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+        >>> sg.calculus.sample_covariance(line, torch.zeros(1, 1, dtype=torch.float64)).item()
+        1.0
+    """
     if f.facts.covariance is not None:
         return f.facts.covariance(theta)
     if f.n < 2:

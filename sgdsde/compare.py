@@ -79,6 +79,13 @@ def compare(
 
     Raises:
         InputError, DomainError: as :func:`sgdsde.simulate`, or an unknown model name (with a suggestion).
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> found = sg.compare(noise, eta=0.5, models=["SME1", "HASME"], theta0=[4.0], horizon=2.0, paths=2000, seed=1)
+        >>> errors = {model: found.differences(model)["tr Cov"] for model in found.models}
+        >>> abs(float(errors["HASME"].value[-1])) < 0.05 * abs(float(errors["SME1"].value[-1]))  # HA-SME is exact here, its integrator nearly
+        True
     """
     surrogate = gaussian_surrogate(as_noise(noise))
     if isinstance(paths, bool) or not isinstance(paths, int | np.integer) or paths < _LEAST_PATHS:

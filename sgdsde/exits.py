@@ -73,12 +73,22 @@ def exit_times(
     Before the run a warning says so where theory expects that hardly a path will leave (:func:`sgdsde.outlook.outlook`, in a fraction of a second); after
     it, where none left although nothing foretold it. From a point where neither gradient nor noise moves anything no path ever leaves: that is
     said at once, and nothing is run.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
+        >>> exits = sg.exit_times(
+        ...     sg.kernels.SGD(noise, 1.0), [0.0], region=sg.regions.Interval(-1.0, 1.0), horizon=100.0, paths=2000, seed=1
+        ... )
+        >>> exact = 1 / (1 - math.erf(1 / math.sqrt(2)))  # ηλ = 1: every iterate is a fresh N(0, 1)
+        >>> bool(abs(exits.mean().value - exact) < 4 * exits.mean().stderr)
+        True
     """
     region, monitor = as_region(region), as_monitor(monitor)
     start = start_points(as_kernel(kernel), theta0, paths)
     last = _ticks_up(positive(horizon, "horizon") / kernel.tick)
     seed_sequence(seed, "exit_times")  # refuses a seed that no block could use
     size = default_block_size(kernel, start.paths) if block_size is None else checked_block_size(block_size)
+    refuse_weak(kernel, "an exit")
     clock = monitor.clock(kernel, region)
     known = start.check(kernel)
     _refuse_start(kernel, region, start)
@@ -88,7 +98,6 @@ def exit_times(
     if start.points is not None and never_moves(kernel, kernel.expand(start.points)):
         warn("No path will ever leave: gradient and noise both vanish at the start, which is the exact answer. All paths are censored; none was run.")
         motionless = still(kernel.expand(start.points), start.paths, steps=last, tick=kernel.tick)
-    refuse_weak(kernel, "an exit")
         return _collect(kernel, start, monitor, last, [motionless], known, recipe)
     foreseen = outlook(kernel, start.probe[0], region, monitor, horizon=last * kernel.tick, paths=start.paths)
     exits = math.inf if foreseen is None else start.paths * foreseen.share(last * kernel.tick)

@@ -20,7 +20,13 @@ Matrices = Float[Tensor, "paths dim dim"]
 
 
 class Noise(ABC):
-    """Stochastic gradients of one objective: how SGD draws them, and a root of their covariance."""
+    """Stochastic gradients of one objective: how SGD draws them, and a root of their covariance.
+
+    Example:
+        >>> noise = sg.noises.Minibatch(sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]]), 4)
+        >>> isinstance(noise, sg.Noise), noise.root_dim, noise.draw(torch.zeros(3, 1, dtype=torch.float64), torch.Generator().manual_seed(0)).shape
+        (True, 2, torch.Size([3, 1]))
+    """
 
     objective: Objective
     root_dim: int
@@ -74,12 +80,6 @@ class GaussianNoise(Noise):
         """The stochastic gradient that the normals z produce, g − R(θ)z."""
 
 
-class HeavyTailedNoise(Noise):
-    """A noise of infinite variance: SGD can draw it, but there is no Σ, no root, and no SDE with Brownian increments that models it."""
-
-    root_dim = 0
-
-    def root(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
 class CountedNoise(Noise):
     """A noise whose draw can be made of given random words, a fixed number a path: counter-based streams can then serve it, whatever its law."""
 
@@ -93,6 +93,12 @@ class CountedNoise(Noise):
         """The stochastic gradient that the words (int64, all bits random) produce, ``[P, dim]``; in law that of ``draw``."""
 
 
+class HeavyTailedNoise(Noise):
+    """A noise of infinite variance: SGD can draw it, but there is no Σ, no root, and no SDE with Brownian increments that models it."""
+
+    root_dim = 0
+
+    def root(self, theta: Points, z: Float[Tensor, "paths root_dim"]) -> Points:
         """Refuses.
 
         Raises:

@@ -33,6 +33,11 @@ class Facts:
     of [P, dim] or [P, k, dim], for many products at one point; ``hessian_diagonal(theta)`` → [P, dim]: H is diagonal everywhere, and this is its diagonal
     (given beside ``hessian``; functions of H then need no eigenvectors). ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
     f(minimum) at the lowest pass that leads out of the deepest minimum.
+
+    Example:
+        >>> facts = sg.Facts(hessian=lambda theta: 4 * torch.ones(len(theta), 1, 1), minima=((0.0,),), constant_hessian=True)
+        >>> facts.grad is None, facts.constant_hessian
+        (True, True)
     """
 
     grad: Callable[[Tensor], Tensor] | None = None
@@ -52,7 +57,18 @@ class Facts:
 
 
 class Objective(ABC):
-    """A mean of per-sample losses. Subclasses set ``dim`` (and ``facts``) and write ``sample_loss``."""
+    """A mean of per-sample losses. Subclasses set ``dim`` (and ``facts``) and write ``sample_loss``.
+
+    Example:
+        >>> class Parabola(sg.Objective):
+        ...     dim = 1
+        ...
+        ...     def sample_loss(self, theta, batch=None):
+        ...         values = 2 * theta[:, 0] ** 2
+        ...         return values[:, None].expand(-1, 1 if batch is None else batch.shape[1])
+        >>> sg.calculus.hessian(Parabola(), torch.zeros(1, 1)).item()
+        4.0
+    """
 
     dim: int
     facts: Facts = Facts()

@@ -58,6 +58,15 @@ def simulate(
     Raises:
         InputError: wrong shapes, times off the grid of ticks, unusable seed or block size, an observable or ``stop`` of the wrong shape, not enough memory.
         DomainError: the model is known not to exist for this problem before the run starts.
+
+    Example:
+        >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 0.01)
+        >>> run = sg.simulate(
+        ...     sg.kernels.SGD(noise, 0.5), [8.0], horizon=1.0, paths=1000, seed=1, observe={"loss": noise.objective.loss}
+        ... )
+        >>> found = run.observed["loss"]
+        >>> bool(found.low[-1] < ((8 * 0.25) ** 2 + 0.01 * 0.25 * 1.25) / 2 < found.high[-1])  # ½E θ₂²
+        True
     """
     times = _ticks_of(as_kernel(kernel), horizon, save)
     start = start_points(kernel, theta0, paths)
@@ -66,6 +75,8 @@ def simulate(
     size = default_block_size(kernel, start.paths) if block_size is None else checked_block_size(block_size)
     if keep_states:
         enough_memory(len(times.ticks) * start.paths * kernel.dim * start.itemsize)
+    if stop is not None:
+        refuse_weak(kernel, "a path that stops at its own time")
     known = start.check(kernel)
     _refuse_functions(observe, stop, kernel.expand(start.probe[:2]))
     jobs = [_Job(kernel, start.piece(a, b), times, observe, seed, index, a, b - a, stop, keep_states) for index, (a, b) in enumerate(start.cuts(size))]
@@ -75,8 +86,6 @@ def simulate(
 
 
 @dataclass(frozen=True)
-    if stop is not None:
-        refuse_weak(kernel, "a path that stops at its own time")
 class _Times:
     """The saves as ticks."""
 

@@ -46,7 +46,12 @@ def warn(message: str) -> None:
 
 
 class Status(enum.IntEnum):
-    """What became of a path. The number is what stands in ``Trajectory.status``."""
+    """What became of a path. The number is what stands in ``Trajectory.status``.
+
+    Example:
+        >>> sg.Status.CENSORED.name, int(sg.Status.DIVERGED)
+        ('CENSORED', 3)
+    """
 
     OK = 0  #: reached the horizon
     EXITED = 1  #: left the region (or met the ``stop`` condition); frozen where it did
@@ -61,6 +66,11 @@ class Estimate:
 
     ``low`` and ``high`` bound a confidence interval (95 % unless the maker says otherwise); ``n`` is the number of independent
     samples behind the value. An exact value has ``stderr = 0`` and ``low = high = value``.
+
+    Example:
+        >>> estimate = sg.Estimate.normal(2.0, 0.1, n=400)
+        >>> print(estimate)
+        2 ± 0.1 [1.804, 2.196] (n = 400)
     """
 
     value: Any

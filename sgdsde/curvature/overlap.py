@@ -81,7 +81,13 @@ def principal_angles(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim m"]) -> Fl
 
 
 def overlap_curve(U: Float[Tensor, "dim k"], V: Float[Tensor, "dim k"]) -> Float[np.ndarray, " k"]:
-    """The overlap ‖U_jᵀV_j‖²_F/j of the first j columns, j = 1…k; columns are orthonormal, as eigenvectors are."""
+    """The overlap ‖U_jᵀV_j‖²_F/j of the first j columns, j = 1…k; columns are orthonormal, as eigenvectors are.
+
+    Example:
+        >>> e = torch.eye(3)
+        >>> sg.curvature.overlap_curve(e, e[:, [1, 0, 2]]).tolist()  # the first two are exchanged: alike from j = 2 on
+        [0.0, 1.0, 1.0]
+    """
     squares = ((U.T @ V) ** 2).cumsum(0).cumsum(1).diagonal()
     return np.asarray((squares / torch.arange(1, U.shape[1] + 1).to(squares)).cpu().double())
 
