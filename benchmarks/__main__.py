@@ -59,8 +59,8 @@ def front(results: dict[str, Any], absent: str, quick: bool) -> str:
     lines += ["Quick sizes, which show that it runs and nothing else.", ""] if quick else []
     lines += [
         "`make bench` measures the tables below in one run and writes this page; `make peers` makes the environments of the packages they are held against",
-        f"(here: {absent}; torchsde, a plain torch loop, `vmap(grad)` and a loop over `nn.Module`s run in this one). Ratios are of one run on one machine;",
-        "a row that does not hold says so.",
+        f"(here: {absent}; torchsde, a plain torch loop, `vmap(grad)` and a loop over",
+        "`nn.Module`s run in this one). Ratios are of one run on one machine; a row that does not hold says so.",
         "",
         "## The speed contract",
         "",

@@ -14,6 +14,8 @@ import torch
 
 Work = Callable[[], object]
 Clock = Callable[[], float]
+#: seconds: imports, compilation and first pages cost less than a tenth of this
+WARM = 1.0
 
 
 def seconds(work: Work, *, device: str = "cpu", clock: Clock | None = None) -> float:
@@ -29,11 +31,17 @@ def seconds(work: Work, *, device: str = "cpu", clock: Clock | None = None) -> f
 
 
 def in_turn(work: dict[str, Work], *, repeats: int, shortest: float = 0.03, device: str = "cpu", clock: Clock | None = None) -> dict[str, float]:
-    """Median seconds of one call of each: one round that warms up, then ``repeats`` rounds; short ones are called until they last ``shortest`` seconds."""
-    found: dict[str, list[float]] = {name: [] for name in work}
-    calls = {name: max(1, min(1000, int(shortest / max(seconds(function, device=device, clock=clock), 1e-6)))) for name, function in work.items()}
+    """Median seconds of one call of each over ``repeats`` rounds, after one call that warms up, which counts where it lasted longer than a warm-up can cost.
+
+    Short pieces are called until they last ``shortest`` seconds.
+    """
+    first = {name: seconds(function, device=device, clock=clock) for name, function in work.items()}
+    found = {name: [spent] if spent > WARM else [] for name, spent in first.items()}
+    calls = {name: max(1, min(1000, int(shortest / max(spent, 1e-6)))) for name, spent in first.items()}
     for _ in range(repeats):
         for name, function in work.items():
+            if len(found[name]) == repeats:
+                continue
 
             def several(function: Work = function, count: int = calls[name]) -> None:
                 for _ in range(count):
