@@ -57,6 +57,6 @@ for title, theta in (("At the start", start), ("After training", end)):
         Panel(title, "eigenvalue λ", "density", series, log="y", y_range=(1e-4, 30.0))
     )
     print(
-        f"{title}: λmax = {float(top[0]):.2f}; the real logarithm of HA-SME ends at η = 1/λmax = {1 / float(top[0]):.3f}"
+        f"{title}: λmax = {float(top[0]):.2f}, HA-SME ends at η = {1 / float(top[0]):.3f}"
     )
 figure = panel_figure(panels)
