@@ -113,6 +113,8 @@ class SizeAndClasses(Study[Config]):
             panels.append(Panel(f"Positive spectrum of H by {axis}", "λ/λmax", "share of eigenvalues a bin", dense, log="x"))
         unfinished = {cell: int(parts["λmax"].lost) for cell, parts in cells.items()}
         notes = tuple(f"{cell}: {count} networks did not reach loss {config.loss:g} in {config.most} steps" for cell, count in unfinished.items() if count)
+        full = [cell for cell, parts in cells.items() if float(parts["above a tenth"].mean) > config.shown - 1]
+        notes += (f"{', '.join(full)}: more may lie above a tenth than the {config.shown} eigenvalues that are kept",) if full else ()
         return Summary(tuple(lines), tuple(panels), (f"{config.paths} networks a cell, Student's intervals", *notes))
 
 

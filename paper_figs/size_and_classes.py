@@ -43,8 +43,8 @@ def draw(stored: Stored) -> Sheet:
         height=1.75,
         caption=f"Networks on {config['data']} ({config['model']}, {config['samples']} samples) at training loss {config['loss']:g}, {config['paths']} starts "
         "each, means with 95 % bands. With c classes c − 1 eigenvalues of the Gauss–Newton matrix G stand apart by two rules; the largest gap sees only the "
-        "first few. Random labels close the gap; width hardly moves the largest eigenvalues; parameters add to the share of eigenvalues of H near zero. Last "
-        "panel: in random networks the gap after nine eigenvalues of E[M] opens with the width.",
+        "first few. Random labels close the gap; width hardly moves the largest eigenvalues; the share of eigenvalues of H near zero rises slowly with the "
+        "parameters. Last panel: in random networks the gap after nine eigenvalues of E[M] opens with the width.",
     )
 
 
