@@ -161,7 +161,8 @@ class TestInput:
             dim, n = 1, 2
 
             def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
-                return (theta - torch.tensor([[-1.0, 1.0]], dtype=theta.dtype)) ** 2
+                losses = (theta - torch.tensor([[-1.0, 1.0]], dtype=theta.dtype)) ** 2
+                return losses if batch is None else losses.gather(1, batch)
 
         minibatch = sg.noises.Minibatch(Two(), 1)
         with pytest.raises(InputError, match="Minibatch draws from a law of its own"):
