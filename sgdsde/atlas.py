@@ -22,7 +22,7 @@ from sgdsde.compare import Loss, SquaredDistance
 from sgdsde.cubature import TENSOR_DIM, axis_rule, tensor_rule
 from sgdsde.existence import Existence, around, existence, largest_eta_lambda
 from sgdsde.integration_bias import SCHEMES, linear_path, substeps_needed
-from sgdsde.noise import Noise
+from sgdsde.noise import Noise, as_noise
 from sgdsde.one_step_error import OneStepError, one_step_error
 from sgdsde.predicted_error import NESTED_DIM, Factory, Forecast, Functions
 from sgdsde.sde import SDE
@@ -89,7 +89,7 @@ def atlas(
     eta, share = positive(eta, "eta"), positive(share, "share")
     if share > 1:
         raise InputError(f"share = {share}; wanted a share of the model's error, above 0 and at most 1.")
-    dim = noise.objective.dim
+    dim = as_noise(noise).objective.dim
     if dim > MOST_DIM:
         raise InputError(
             f"dimension {dim}: the atlas forms dense Hessians, for at most {MOST_DIM} dimensions. Project onto the top eigenvectors, or use sg.compare."

@@ -87,6 +87,13 @@ OBJECTIVE_WANTED = r"objective is of type Gaussian; wanted a sg\.Objective"
         (lambda: sg.noises.Minibatch(NOISE, 1), OBJECTIVE_WANTED),  # type: ignore[arg-type]
         (lambda: sg.noises.MinibatchWithoutReplacement(NOISE, 1), OBJECTIVE_WANTED),  # type: ignore[arg-type]
         (lambda: sg.kernels.ShuffledSGD(NOISE, 1, 0.1), OBJECTIVE_WANTED),  # type: ignore[arg-type]
+        (lambda: sg.atlas(QUADRATIC, 0.1, [1.0, 1.0]), NOISE_WANTED),  # type: ignore[arg-type]
+        (lambda: sg.oracles.sgd_moments(QUADRATIC, 0.1, [1.0, 1.0], 3), NOISE_WANTED),  # type: ignore[arg-type]
+        (lambda: sg.oracles.sgd_mean_exit(QUADRATIC, 0.1, [0.0], sg.regions.Interval(-1, 1)), NOISE_WANTED),  # type: ignore[arg-type]
+        (lambda: sg.oracles.weak_error(sg.sdes.SME1, QUADRATIC, eta=0.1, theta0=[1.0, 1.0], horizon=0.1), NOISE_WANTED),  # type: ignore[arg-type]
+        (lambda: sg.oracles.sde_moments(NOISE, [1.0, 1.0], 0.3), r"sde is of type Gaussian"),  # type: ignore[arg-type]
+        (lambda: sg.oracles.sde_mean_exit(sg.sdes.SME1, [0.0], sg.regions.Interval(-1, 1)), r"sde is the class SME1"),  # type: ignore[arg-type]
+        (lambda: sg.oracles.skeleton_mean_exit(NOISE, [0.0], sg.regions.Interval(-1, 1)), r"sde is of type Gaussian"),  # type: ignore[arg-type]
         (lambda: sg.noises.Minibatch(Widthless(), 1), r"Widthless\.dim = None; wanted an integer ≥ 1"),
         (lambda: sg.noises.Gaussian(Widthless(), 1.0), r"Widthless\.dim = None; wanted an integer ≥ 1"),
     ],

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from sgdsde.kernel import Kernel
-from sgdsde.noise import Noise
+from sgdsde.noise import Noise, as_noise
 from sgdsde.oracles.flows import flow
 from sgdsde.oracles.linear_models import sde_terms
 from sgdsde.oracles.moments import Moments, along, iterates, start_of, times
 from sgdsde.oracles.step_laws import sgd_chain, step_law
-from sgdsde.sde import SDE
+from sgdsde.sde import SDE, as_sde
 from sgdsde.types import positive
 
 
@@ -39,7 +39,7 @@ def sgd_moments(noise: Noise, eta: float, theta0: Any, k: int | Sequence[int]) -
         ([2.0], [[0.3125]])
     """
     marks, single = iterates(k)
-    start = start_of(theta0, noise.objective.dim)
+    start = start_of(theta0, as_noise(noise).objective.dim)
     found = along(sgd_chain(noise, positive(eta, "eta")).after, start, marks)
     return found[0] if single else found
 
@@ -65,7 +65,7 @@ def sde_moments(sde: SDE, theta0: Any, t: float | Sequence[float]) -> Moments | 
         ([2.0], [[0.3125]])
     """
     marks, single = times(t)
-    start = start_of(theta0, sde.dim)
+    start = start_of(theta0, as_sde(sde).dim)
     found = along(flow(sde_terms(sde)).after, start, marks)
     return found[0] if single else found
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noise import GaussianNoise, Noise, as_noise
 from sgdsde.noises.stable import SymmetricStable
 from sgdsde.oracles.coefficients import sgd_field
 from sgdsde.oracles.exit_atoms import atoms_mean_exit, branches
@@ -66,7 +66,7 @@ def sgd_mean_exit(noise: Noise, eta: float, theta0: Any, region: Region, *, law:
         1.0
     """
     eta = positive(eta, "eta")
-    start, interval = line_problem(noise.objective.dim, theta0, region)
+    start, interval = line_problem(as_noise(noise).objective.dim, theta0, region)
     if isinstance(noise, SymmetricStable):
         if law is not None:
             raise InputError(f"SymmetricStable noise has its own law; law={law!r} was given beside it. Leave law out.")

@@ -22,7 +22,7 @@ from sgdsde.oracles.exit_law import ExitLaw
 from sgdsde.oracles.panels import edges
 from sgdsde.oracles.scale_function import scale_exit
 from sgdsde.region import Region
-from sgdsde.sde import SDE
+from sgdsde.sde import SDE, as_sde
 from sgdsde.types import OracleRefusal
 
 Array = np.ndarray
@@ -49,7 +49,7 @@ def sde_mean_exit(sde: SDE, theta0: Any, region: Region, *, tolerance: float = 1
         >>> round(law.mean, 4)  # R²/(ησ²) of Brownian motion
         4.0
     """
-    start, interval = line_problem(sde.dim, theta0, region)
+    start, interval = line_problem(as_sde(sde).dim, theta0, region)
     coefficients, what = line_coefficients(sde), f"{type(sde).__name__} watched continuously"
 
     def solve(low: float, high: float, halvings: int) -> tuple[float, float, float]:

@@ -22,7 +22,7 @@ from sgdsde.oracles.exit_sde import line_coefficients, slowest_rate
 from sgdsde.oracles.killed_chain import survival_curve
 from sgdsde.oracles.panels import edges
 from sgdsde.region import Region
-from sgdsde.sde import SDE
+from sgdsde.sde import SDE, as_sde
 from sgdsde.types import InputError, OracleRefusal, positive
 
 Array = np.ndarray
@@ -56,7 +56,7 @@ def skeleton_mean_exit(sde: SDE, theta0: Any, region: Region, *, tick: float | N
         >>> round(hasme / sg.oracles.sgd_mean_exit(noise, 0.5, [0.0], region).mean, 6)  # one law at iterates
         1.0
     """
-    start, interval = line_problem(sde.dim, theta0, region)
+    start, interval = line_problem(as_sde(sde).dim, theta0, region)
     if tick is None and sde.eta is None:
         raise InputError(f"{type(sde).__name__} knows no eta; give the time between looks: tick=…")
     tick = positive(tick if tick is not None else sde.eta or 0.0, "tick")

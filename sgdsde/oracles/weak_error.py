@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgdsde.noise import GaussianNoise, Noise
+from sgdsde.noise import GaussianNoise, Noise, as_noise
 from sgdsde.oracles.coefficients import Functions
 from sgdsde.oracles.laws import GaussianLaw, Law
 from sgdsde.oracles.line import sde_on_line, sgd_on_line
 from sgdsde.oracles.refine import Expectations
 from sgdsde.oracles.torus import sde_on_torus, sgd_on_torus
-from sgdsde.sde import SDE
+from sgdsde.sde import SDE, as_sde
 from sgdsde.types import Conventions, InputError, OracleRefusal, as_points, positive
 
 #: an SDE, or its class (or any callable) to be called with (noise, eta)
@@ -160,7 +160,7 @@ def weak_errors(
         True
     """
     eta, horizon, tolerance = positive(eta, "eta"), positive(horizon, "horizon"), positive(tolerance, "tolerance")
-    sdes = {name: _made(model, noise, eta) for name, model in models.items()}
+    sdes = {name: _made(model, as_noise(noise), eta) for name, model in models.items()}
     functions = functions if functions is not None else _default_functions(noise.objective.dim)
     sgd = sgd_expectations(noise, eta=eta, theta0=theta0, horizon=horizon, functions=functions, law=law, tolerance=tolerance)
     results = {}
@@ -194,7 +194,7 @@ def sgd_expectations(
         >>> round(float(found.value[0, 0]), 6)  # (8·0.25)² + 0.25·(1 + 0.25)
         4.3125
     """
-    dim = noise.objective.dim
+    dim = as_noise(noise).objective.dim
     if law is None:
         if not isinstance(noise, GaussianNoise):
             raise InputError(
@@ -221,7 +221,7 @@ def sde_expectations(sde: SDE, *, theta0: Any, horizon: float, functions: Functi
         >>> round(float(found.value[0, 0]) * math.e, 6)  # 2e⁻¹
         2.0
     """
-    starts, horizon = as_points(theta0, sde.dim, name="theta0").to(torch.float64).cpu().numpy(), positive(horizon, "horizon")
+    starts, horizon = as_points(theta0, as_sde(sde).dim, name="theta0").to(torch.float64).cpu().numpy(), positive(horizon, "horizon")
     if sde.dim == 1:
         return sde_on_line(sde, starts=starts[:, 0], horizon=horizon, functions=functions, tolerance=tolerance)
     if sde.dim == 2:
