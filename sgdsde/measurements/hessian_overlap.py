@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +20,7 @@ from sgdsde.curvature.kronecker_samples import input_and_output, jacobians
 from sgdsde.data import digits
 from sgdsde.measurement import Measured, exactly
 from sgdsde.measurements.hessian_network import RATE, perceptron, start
+from sgdsde.measurements.hessian_training import extremes
 from sgdsde.objectives import Network
 from sgdsde.plots.panel import Panel, Series
 from sgdsde.rng import stream
@@ -86,9 +86,8 @@ def top_eigenvectors(network: Network, theta: Float[Tensor, " dim"], layer: str,
     rows = (L.transpose(1, 2) @ J).flatten(0, 1)  # [n(c−1), out]
     beside = inputs.repeat_interleave(L.shape[2], 0)  # [n(c−1), in]
     gram = (rows @ rows.T) * (beside @ beside.T) / network.n
-    found, U = scipy.sparse.linalg.eigsh(gram.numpy(), count, which="LA", v0=np.ones(len(gram)))
-    order = np.argsort(found)[::-1].copy()
-    if found[order[-1]] <= 1e-12 * found[order[0]]:
+    found, U = extremes(gram, count)
+    if found[0] <= 1e-12 * found[-1]:
         raise InputError(f"The block of layer {layer!r} has rank below {count}: its top eigenspace of that size is arbitrary. Ask for fewer eigenvectors.")
-    top = torch.einsum("ak,ao,ai->oik", torch.from_numpy(U[:, order].copy()), rows, beside).flatten(0, 1)
+    top = torch.einsum("ak,ao,ai->oik", U.flip(1), rows, beside).flatten(0, 1)
     return torch.linalg.qr(top)[0]  # orthogonal already, up to the solver's accuracy; scaled to one

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def hessian_training(*, seed: int, level: float, starts: Sequence[int], steps: S
         run = train(network, start(network, number), optimiser=SGD(RATE), batch_size=BATCH, steps=steps[-1], save=steps, seed=number)
         for step, states in zip(run.steps, run.states, strict=True):
             point = Dense(network, states[0])
-            values, vectors = torch.linalg.eigh(point.H)
+            values, vectors = torch.linalg.eigvalsh(point.H), extremes(point.H, TOP)[1]
             table[step] = numbers(point, values, vectors, number, ends=step in (steps[0], steps[-1]))
             notes.append(f"start {which + 1}, step {step}: loss {point.loss:.3g}, λmax {float(values[-1]):.3g}, tr H {float(values.sum()):.3g}")
             if which == 0:
@@ -48,9 +49,12 @@ def hessian_training(*, seed: int, level: float, starts: Sequence[int], steps: S
 
 
 def numbers(point: Dense, values: Tensor, vectors: Tensor, seed: int, *, ends: bool) -> dict[str, float]:
-    """What is read off the dense matrices; H − G's spectrum, the control of the negative eigenvalues, at both ends of training only."""
+    """What is read off the dense matrices, H's eigenvalues and its top eigenvectors ``[dim, TOP]``.
+
+    The ends of H − G's spectrum, the control of the negative eigenvalues, at both ends of training only.
+    """
     H, G, M = point.H, point.G, point.M
-    moment = torch.linalg.svd(point.gradients, full_matrices=False).Vh[:TOP].T
+    moment = point.gradients.T @ extremes(point.gradients @ point.gradients.T, TOP)[1]  # M's top eigenspace, from the Gram matrix
     generator = stream(seed, "hessian controls")
     chance = torch.linalg.qr(torch.randn(H.shape[0], TOP, dtype=H.dtype, generator=generator))[0]
     shuffled = G.diagonal()[torch.randperm(H.shape[0], generator=generator)]
@@ -58,8 +62,8 @@ def numbers(point: Dense, values: Tensor, vectors: Tensor, seed: int, *, ends: b
         "loss": point.loss,
         "‖H−G‖/‖H‖": relative(H, G),
         "‖H−M‖/‖H‖": relative(H, M),
-        "overlap": overlap(vectors[:, -TOP:], moment).value,
-        "overlap, random": overlap(vectors[:, -TOP:], chance).value,
+        "overlap": overlap(vectors, moment).value,
+        "overlap, random": overlap(vectors, chance).value,
         "tr M/tr H": float(M.trace() / H.trace()),
         "tr G/tr H": float(G.trace() / H.trace()),
         "slope": float(diagonal_slope(M.diagonal(), G.diagonal()).exponent.value),
@@ -67,9 +71,15 @@ def numbers(point: Dense, values: Tensor, vectors: Tensor, seed: int, *, ends: b
         "−λmin/λmax": float(-values[0] / values[-1]),
     }
     if ends:
-        rest = torch.linalg.eigvalsh(H - G)
-        found["−λmin/λmax, H−G"] = float(-rest[0] / rest[-1])
+        low, high = (float(extremes(sign * (H - G), 1)[0][0]) for sign in (-1, 1))
+        found["−λmin/λmax, H−G"] = low / high
     return found
+
+
+def extremes(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest eigenvalues, ascending, and their vectors, of a dense matrix, by Lanczos (ARPACK) to rounding."""
+    values, vectors = scipy.sparse.linalg.eigsh(matrix.numpy(), count, which="LA", v0=np.ones(len(matrix)))
+    return torch.from_numpy(values), torch.from_numpy(vectors)
 
 
 def _estimates(name: str, table: dict[int, dict[str, float]], steps: Sequence[int]) -> dict[str, Estimate]:
