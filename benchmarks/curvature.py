@@ -43,9 +43,9 @@ def cnn() -> nn.Module:
     ).double()
 
 
-def measure(python: str, tool: str, file: str, setting: int) -> dict[str, Any]:
+def measure(python: str, tool: str, file: str, setting: int, patience: float) -> dict[str, Any]:
     done = subprocess.run(
-        [python, "-W", "ignore", str(HERE / "peers" / "curvature_tools.py"), tool, file, str(setting)],
+        [python, "-W", "ignore", str(HERE / "peers" / "curvature_tools.py"), tool, file, str(setting), str(patience)],
         capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     if done.returncode:
@@ -98,7 +98,7 @@ def problem(file: str, x: Tensor, y: Tensor, steps: int) -> float:
         return float(network.loss(theta))
 
 
-def rounds(file: str, count: int) -> dict[str, list[dict[str, Any]]]:
+def rounds(file: str, count: int, patience: float) -> dict[str, list[dict[str, Any]]]:
     """Every tool ``count`` times, in turn; those that take long, once."""
     found: dict[str, list[dict[str, Any]]] = {tool: [] for tool in TOOLS}
     for _ in range(count):
@@ -107,7 +107,7 @@ def rounds(file: str, count: int) -> dict[str, list[dict[str, Any]]]:
                 continue
             python = Path(sys.executable) if tool == "sgdsde" else peer(PEERS[tool])
             start = found[tool][0].get("setting") or 0 if found[tool] else 0  # the setting that reached the target before
-            found[tool].append({"failure": "absent"} if python is None else measure(str(python), tool, file, start))
+            found[tool].append({"failure": "absent"} if python is None else measure(str(python), tool, file, start, patience))
             print(tool, found[tool][-1], flush=True)
     return found
 
@@ -127,7 +127,7 @@ def main(page: Page) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "problem.npz")
         loss = problem(file, x, y, steps=20 if page.quick else 150)
-        found = rounds(file, 1 if page.quick else ROUNDS)
+        found = rounds(file, *((1, 0.5) if page.quick else (ROUNDS, 60.0)))
     page.text(f"## Ten largest eigenpairs and a density of {VECTORS} × {STEPS} steps at 85,498 parameters")
     page.text(
         f"θ: full-batch descent to a loss of {loss:.3f}. Least of the rounds, each tool in a process and an environment of its own.",

@@ -1,7 +1,8 @@
 """One tool for curvature in an environment and a process of its own, for ``benchmarks/curvature.py``; needs torch, NumPy and the tool, nothing else.
 
-``python curvature_tools.py TOOL FILE SETTING`` reads θ and the data from FILE and prints one round as JSON: the unit (a plain double backward), eigenpairs
-from SETTING on until the target is met, the density. The tool's settings go from cheap to dear. All times are CPU times of one thread.
+``python curvature_tools.py TOOL FILE SETTING PATIENCE`` reads θ and the data from FILE and prints one round as JSON: the unit (a plain double backward),
+eigenpairs from SETTING on until the target is met or one took PATIENCE seconds, the density. The tool's settings go from cheap to dear. All times are CPU
+times of one thread.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PAIRS, TARGET, VECTORS, STEPS, AGAIN, PATIENCE = 10, 1e-4, 4, 60, 3, 60.0
+PAIRS, TARGET, VECTORS, STEPS, AGAIN = 10, 1e-4, 4, 60, 3
 
 
 def mlp() -> nn.Module:
@@ -133,7 +134,7 @@ def curvlinops(model: nn.Module, x: Tensor, y: Tensor) -> tuple[list[Callable[[]
 TOOLS = {"sgdsde": ours, "PyHessian": pyhessian, "hessian-eigenthings": eigenthings, "curvlinops": curvlinops}
 
 
-def child(tool: str, file: str, setting: int) -> None:
+def child(tool: str, file: str, setting: int, patience: float) -> None:
     """One round: the unit (a plain double backward), eigenpairs from ``setting`` on, density. Prints JSON."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -147,9 +148,9 @@ def child(tool: str, file: str, setting: int) -> None:
         spent, (values, vectors) = seconds(settings[number])
         residual = max(float((double_backward(model, x, y, w) - value * w).norm()) for value, w in zip(values, vectors, strict=True))
         report |= {"pairs": spent, "residual": residual / float(values.max()), "setting": number, "largest": float(values.max())}
-        if report["residual"] <= TARGET or spent > PATIENCE:
+        if report["residual"] <= TARGET or spent > patience:
             break
-    for _ in range(AGAIN if report["pairs"] < PATIENCE / 6 else 0):  # the first call pays for what is loaded on first use
+    for _ in range(AGAIN if report["pairs"] < patience / 6 else 0):  # the first call pays for what is loaded on first use
         report["pairs"] = min(report["pairs"], seconds(settings[report["setting"]])[0])
     try:
         report["density"], nodes = seconds(density)
@@ -160,4 +161,4 @@ def child(tool: str, file: str, setting: int) -> None:
 
 
 if __name__ == "__main__":
-    child(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    child(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
