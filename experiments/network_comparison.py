@@ -180,7 +180,7 @@ class NetworkComparison(Study[Config]):
         parts = [cells[_label(MIDDLE, config.x[-1], axis, value)] for value in values]
         title = f"{NAMES[column]} against {LABELS[axis]}, x = {config.x[-1]:g}, from {MIDDLE}"
         shown = [model for model in _shown(config) if model == LAW or all(f"error {model}" in part for part in parts)]
-        return network_panels.errors(title, LABELS[axis], values, parts, shown, column, log="" if axis == "depth" else "x")
+        return network_panels.errors(title, LABELS[axis], values, parts, shown, column, log="x")
 
     def _against_time(self, config: Config, cells: Mapping[str, Mapping[str, Any]], start: str) -> Panel:
         parts = [cells[_label(start, config.x[-1])]] * len(config.saves)
