@@ -49,7 +49,7 @@ def test_rank_correlations_resample_whole_seeds() -> None:
         name: module._Runs(
             {"lambda": -d + 0.1 * rng.standard_normal(40), "trace": rng.standard_normal(40), "aligned": np.full(40, np.inf) if d else rng.standard_normal(40)}
             | {"stationary loss": rng.standard_normal(40), "accuracy": d + rng.standard_normal(40)}
-            | {"even": d + rng.standard_normal(40)},
+            | {"half": d + rng.standard_normal(40)},
             1.0,
             10.0,
             "",
@@ -62,7 +62,7 @@ def test_rank_correlations_resample_whole_seeds() -> None:
     assert found["rank/trace/all"].low < 0 < found["rank/trace/all"].high
     assert np.isfinite(found["rank/aligned/all"].value)
     for run in runs.values():
-        run.values["even"] = run.values["accuracy"] + 0.3 * rng.standard_normal(40)
+        run.values["half"] = run.values["accuracy"] + 0.3 * rng.standard_normal(40)
     part = module._ranks(runs, {"a": 0.1, "b": 0.2}, "all", seed=1, level=0.99999)["rank/half/all"]
     assert part.low > 0.5  # the control of what predicts: a part of the accuracy goes with the whole
 

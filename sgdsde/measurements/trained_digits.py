@@ -33,8 +33,8 @@ SHARE, CURVATURE_SAMPLES = 0.99, 1000
 SPLIT_SEED = 0
 TEST_FROM = 1000
 PREDICTORS = ("lambda", "trace", "aligned", "stationary loss")
-#: every other test digit, and the rest
-HALVES = ("even", "odd")
+#: the accuracy on every other test digit
+HALF = "half"
 RESAMPLES = 500
 
 
@@ -144,9 +144,8 @@ def _runs(setting: Mapping[str, Any], data: Data, test: Data, seeds: int, sample
     run = train(trainable, start, optimiser=optimiser, batch_size=batch, steps=int(setting.get("most", most)), seed=seed, stop=TrainAccuracy(share=SHARE))
     f = trainable.objective(min(samples, CURVATURE_SAMPLES), seed=seed % 2**31)
     first, last = (largest_eigenvalues(f, points, tolerance=1e-2).values for points in (start, run.final))
-    halves = {name: 100 * trainable.evaluate(run.final, test.x[one::2], test.y[one::2]).accuracy for one, name in enumerate(HALVES)}
-    share = len(test.x[0::2]) / len(test)
-    values = {"start": first, "lambda": last, "accuracy": share * halves["even"] + (1 - share) * halves["odd"], **halves}
+    accuracy, half = (100 * trainable.evaluate(run.final, test.x[part], test.y[part]).accuracy for part in (slice(None), slice(None, None, 2)))
+    values = {"start": first, "lambda": last, "accuracy": accuracy, HALF: half}
     protocol = ""
     if "line" in setting:
         following = train(trainable, run.final, optimiser=optimiser, batch_size=batch, steps=1, seed=seed + 1).final
@@ -191,13 +190,13 @@ def _noise_measures(f: Objective, theta: Tensor, rate: float, batch: int, seed: 
 
 def _ranks(runs: Mapping[str, _Runs], rates: Mapping[str, float], where: str, seed: int, level: float) -> dict[str, Estimate]:
     """Spearman's correlation over runs (settings times seeds). Its interval: Fisher's transform, spread over resampled seeds (all settings at once)."""
-    table = {name: np.stack([run.values[name] for run in runs.values()]) for name in (*PREDICTORS, HALVES[0], "accuracy")}  # [settings, seeds]
+    table = {name: np.stack([run.values[name] for run in runs.values()]) for name in (*PREDICTORS, HALF, "accuracy")}  # [settings, seeds]
     table["rate"] = np.stack([np.full_like(run.values["accuracy"], rates[name]) for name, run in runs.items()])
     seeds = table["accuracy"].shape[1]
     rng = np.random.default_rng([seed, 11])
     chosen = rng.integers(seeds, size=(RESAMPLES, seeds))
     found = {}
-    pairs = {name: (name, "accuracy") for name in (*PREDICTORS, "rate")} | {"half": (HALVES[0], "accuracy")}
+    pairs = {name: (name, "accuracy") for name in (*PREDICTORS, "rate")} | {"half": (HALF, "accuracy")}
     for name, (one, other) in pairs.items():
         value = _spearman(table[one], table[other])
         again = np.array([_spearman(table[one][:, index], table[other][:, index]) for index in chosen])
