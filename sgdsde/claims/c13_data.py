@@ -73,7 +73,7 @@ class HarderData(_Data, Claim):
         Condition("enough networks", "32 in the quick profile resolve 15 % of λmax and .03 of the share"),
     )
     not_shown = (
-        "Other ways of making data harder, and outliers by number. Redrawn labels raise λmax by a tenth to a fifth, no more than two starts on one kind of "
+        "Other ways of making data harder, and outliers by number. Redrawn labels raise λmax by a seventh to a fifth, by about what two starts on one kind of "
         "data differ. A factor of two is what C14 calls steady. The control is another population on true labels."
     )
     size_name = "share of labels redrawn"

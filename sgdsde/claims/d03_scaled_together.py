@@ -16,12 +16,15 @@ class ScaledTogether(Claim):
     id = "D3"
     title = "Scaling batch size and learning rate together moves λmax, not test accuracy"
     statement = (
-        "With batch size and learning rate both multiplied by four, networks trained to 99 % training accuracy have a smaller λmax, and a test accuracy that "
-        f"differs by at most {MARGIN} points."
+        "With batch size and learning rate both multiplied by four, networks trained to 99 % training accuracy have a smaller λmax (geometric mean "
+        f"over starts, paired), and a mean test accuracy that differs by at most {MARGIN} points."
     )
     citations = (Citation("2206.10654v3", "abstract, (2): λmax changes without affecting generalisation; the margin is this project's reading"),)
     conditions = PROTOCOL
-    not_shown = "Factors beyond 16, large networks and other data. The direction of λmax's change is that of linear scaling at a fixed stop."
+    not_shown = (
+        "Factors beyond 16, large networks and other data: all starts share one split. Single networks. The direction of λmax's change is that of linear scaling "
+        "at a fixed stop."
+    )
     size_name = "batch size"
     scales = {"quick": Scale.REDUCED, "full": Scale.REDUCED}  # noqa: RUF012
 
