@@ -22,8 +22,8 @@ class ScaledTogether(Claim):
     citations = (Citation("2206.10654v3", "abstract, (2): λmax changes without affecting generalisation; the margin is this project's reading"),)
     conditions = PROTOCOL
     not_shown = (
-        "Factors beyond 16, large networks and other data: all starts share one split. Single networks. The direction of λmax's change is that of linear scaling "
-        "at a fixed stop."
+        "Factors beyond 16, large networks and other data: all starts share one split. Single networks. The direction of λmax's change is that of linear "
+        "scaling at a fixed stop."
     )
     size_name = "batch size"
     scales = {"quick": Scale.REDUCED, "full": Scale.REDUCED}  # noqa: RUF012
