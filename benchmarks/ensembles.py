@@ -109,7 +109,7 @@ def diffrax(paths: int, steps: int, dtype: torch.dtype) -> float | None:
 def main() -> None:
     torch.set_num_threads(1)
     page, given = Page.from_command_line(Path(__file__).stem, "Ensembles of diagonal SDEs on the CPU")
-    repeats = 1 if given.quick else 3
+    repeats = 1 if given.quick else 2
     page.text(
         f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {repeats}; torchsde {torchsde.__version__}. One thread of linear algebra a worker.",
         "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller",
