@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from torch import nn
 from sgdsde.calculus import hessian, sample_grads
 from sgdsde.curvature import RatioRule, gauss_newton_operator
 from sgdsde.measurements import spectrum_counts
-from sgdsde.measurements.classifiers import ClassifierConfig, data_of, module_of, normalised_of, starts, with_random_labels
+from sgdsde.measurements.classifiers import ClassifierConfig, data_of, module_of, network_of, normalised_of, starts, with_random_labels
 from sgdsde.measurements.spectrum_counts import EDGES, binned, gradient_spectrum, spectrum
 from sgdsde.plots import Panel, Series
 from sgdsde.training import SGD, train
@@ -76,6 +78,28 @@ def test_classifiers_have_the_layers_that_they_say() -> None:
         module_of(config, data, depth=4)
     with pytest.raises(InputError, match="digits has 1,797"):
         run_of("size-and-classes", samples=2000)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mnist", (1, 28, 28)), ("fashion-mnist", (1, 28, 28)), ("cifar10", (3, 32, 32))])
+def test_local_files_by_one_flag(name: Literal["mnist", "fashion-mnist", "cifar10"], shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Files in the binary formats, 50 samples: read, trained on by perceptron and convolutions, and looked at."""
+    rng = np.random.default_rng(1)
+    pixels, labels = rng.integers(0, 256, (50, int(np.prod(shape))), dtype=np.uint8), np.arange(50, dtype=np.uint8) % 10
+    if name == "cifar10":
+        for number, rows in enumerate(np.split(np.hstack([labels[:, None], pixels]), 5), 1):
+            (tmp_path / f"data_batch_{number}.bin").write_bytes(rows.tobytes())
+    else:
+        (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, 50, 28, 28) + pixels.tobytes())
+        (tmp_path / "train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 50) + labels.tobytes())
+    models: tuple[Literal["mlp", "cnn"], ...] = ("mlp", "cnn")
+    for model in models:
+        config = ClassifierConfig(data=name, folder=str(tmp_path), samples=20, model=model, width=2, depth=1, precision="float32")
+        f = network_of(config, data_of(config))
+        assert tuple(f.inputs.original.shape) == (20, *(shape if model == "cnn" else (int(np.prod(shape)),)))
+        final = train(f, starts(f, 1, 1), optimiser=SGD(0.1), batch_size=5, steps=3, seed=1).final
+        assert final.dtype == torch.float32
+        assert float(f.loss(final)) < 5
+    assert data_of(config, classes=3).y.max() == 2
 
 
 def test_labels_are_redrawn_in_the_share_that_is_asked_for() -> None:
