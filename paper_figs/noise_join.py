@@ -16,9 +16,9 @@ def draw(stored: Stored) -> Sheet:
         panels.append(Panel(f"ηλmax = {title.rsplit('= ', 1)[1]}", "eigenvalue λ of H", "stationary variance", series, log="xy"))
     return Sheet(
         (panels[0], panels[-1]),
-        caption="Stationary variance of SGD about minima on many draws of digits (18 parameters) along each eigenvector of H, medians. Points: real minibatches, "
-        "with what 80 % of the minima have; lines: "
-        "closed forms with the measured H and Σ, and with Σ = cH of the same trace, which is wrong between directions.",
+        caption="Stationary variance of SGD about minima on many draws of digits (18 parameters) along each eigenvector of H, medians. Points: real "
+        "minibatches, with what 80 % of the minima have; lines: closed forms with the measured H and Σ, and with Σ = cH of the same trace, which is wrong "
+        "between directions.",
     )
 
 
