@@ -5,12 +5,15 @@ Exact up to the Lanczos tolerance.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 import sgdsde as sg
 from sgdsde.calculus import hessian
+from sgdsde.measurements import trained_digits as measured
 from sgdsde.measurements.trained_digits import trained_digits
 from sgdsde.training import TrainingNetwork, largest_between
 from sgdsde.types import InputError
@@ -61,3 +64,17 @@ def test_bad_segments_are_refused_in_words() -> None:
         largest_between(well, torch.zeros(1, 1).double(), torch.ones(1, 1).double(), points=1)
     with pytest.raises(InputError, match="equal shapes"):
         largest_between(well, torch.zeros(1, 1).double(), torch.ones(2, 1).double())
+
+
+def test_settings_of_one_network_share_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """λmax at the start is measured once for each network, and is what it would be alone; a batch-normalised one has its own."""
+    calls = []
+    whole = measured.largest_eigenvalues
+    monkeypatch.setattr(measured, "largest_eigenvalues", lambda *a, **k: calls.append(1) or whole(*a, **k))
+    base: dict[str, Any] = {"rate": 0.5, "batch": 50, "most": 2}
+    settings = {"a": base, "b": base | {"rate": 0.1}, "c": base | {"norm": "batch"}}
+    together = trained_digits(seed=3, level=0.95, settings=settings, seeds=2, samples=100, most=2).estimates
+    assert len(calls) == 3 + 2
+    for name, setting in settings.items():
+        alone = trained_digits(seed=3, level=0.95, settings={name: setting}, seeds=2, samples=100, most=2).estimates
+        assert alone[f"{name}/sharpening"].value == together[f"{name}/sharpening"].value

@@ -98,7 +98,8 @@ def trained_digits(
     (settings not marked ``drawn``) and over all, intervals by resampling seeds; ``rank/half/…`` is that of the accuracy on every other test digit.
     """
     data, test = split(samples)
-    runs = {name: _runs(setting, data, test, seeds, samples, most, seed, predictors) for name, setting in settings.items()}
+    starting: dict[tuple[Any, ...], Tensor] = {}  # λmax at the start, one for all settings of one network
+    runs = {name: _runs(setting, data, test, seeds, samples, most, seed, predictors, starting) for name, setting in settings.items()}
     estimates: dict[str, Estimate] = {}
     for name, run in runs.items():
         estimates[f"{name}/reached"] = exactly(run.reached, 0.0)
@@ -137,15 +138,28 @@ def trained_digits(
     return Measured(estimates, panels=_panels(settings, estimates), notes=tuple(notes), conventions=protocol)
 
 
-def _runs(setting: Mapping[str, Any], data: Data, test: Data, seeds: int, samples: int, most: int, seed: int, predictors: bool) -> _Runs:
+def _runs(
+    setting: Mapping[str, Any],
+    data: Data,
+    test: Data,
+    seeds: int,
+    samples: int,
+    most: int,
+    seed: int,
+    predictors: bool,
+    starting: dict[tuple[Any, ...], Tensor],
+) -> _Runs:
     trainable, start = network(setting, data, seeds, seed)
     rate, radius, batch = float(setting["rate"]), float(setting.get("radius", 0.0)), int(setting["batch"])
     optimiser = SAM(rate, radius=radius) if radius else SGD(rate)
     run = train(trainable, start, optimiser=optimiser, batch_size=batch, steps=int(setting.get("most", most)), seed=seed, stop=TrainAccuracy(share=SHARE))
     f = trainable.objective(min(samples, CURVATURE_SAMPLES), seed=seed % 2**31)
-    first, last = (largest_eigenvalues(f, points, tolerance=1e-2).values for points in (start, run.final))
+    last = largest_eigenvalues(f, run.final, tolerance=1e-2).values
+    kind = tuple(setting.get(name) for name in ("dropout", "norm", "width"))
+    if kind not in starting:
+        starting[kind] = largest_eigenvalues(f, start, tolerance=1e-2).values
     accuracy, half = (100 * trainable.evaluate(run.final, test.x[part], test.y[part]).accuracy for part in (slice(None), slice(None, None, 2)))
-    values = {"start": first, "lambda": last, "accuracy": accuracy, HALF: half}
+    values = {"start": starting[kind], "lambda": last, "accuracy": accuracy, HALF: half}
     protocol = ""
     if "line" in setting:
         following = train(trainable, run.final, optimiser=optimiser, batch_size=batch, steps=1, seed=seed + 1).final
