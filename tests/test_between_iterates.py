@@ -70,7 +70,12 @@ def test_settings_of_one_network_share_its_start(monkeypatch: pytest.MonkeyPatch
     """λmax at the start is measured once for each network, and is what it would be alone; a batch-normalised one has its own."""
     calls = []
     whole = measured.largest_eigenvalues
-    monkeypatch.setattr(measured, "largest_eigenvalues", lambda *a, **k: calls.append(1) or whole(*a, **k))
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        return whole(*arguments, **named)
+
+    monkeypatch.setattr(measured, "largest_eigenvalues", counted)
     base: dict[str, Any] = {"rate": 0.5, "batch": 50, "most": 2}
     settings = {"a": base, "b": base | {"rate": 0.1}, "c": base | {"norm": "batch"}}
     together = trained_digits(seed=3, level=0.95, settings=settings, seeds=2, samples=100, most=2).estimates
