@@ -31,14 +31,15 @@ LAYERS = {"0": "layer 1", "2": "layer 2", "4": "layer 3"}
 CONVENTIONS = f"digits, ReLU 64-20-20-10, cross-entropy, SGD η = {RATE}, B = {BATCH} by epochs, float32; layer blocks of G, which are H's"
 
 
-def hessian_layers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], starts: int, samples: int) -> Measured:
-    """For each run (``steps``, ``standardize``): ``run/step/layer/name``, the mean over starts of each number of
+def hessian_layers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], samples: int) -> Measured:
+    """For each run (``starts``, ``steps``, ``standardize``): ``run/step/layer/name``, the mean over starts of each number of
     :func:`~sgdsde.measurements.many_layers.layer_populations`. Every start has its own samples, initialisation and order.
     """
     estimates: dict[str, Estimate] = {}
     panels: list[Panel] = []
     notes = []
     for name, setting in runs.items():
+        starts = setting["starts"]
         data, rows = own_data({"classes": CLASSES, "samples": samples, "standardize": setting["standardize"]}, starts, seed)
         network = perceptron(data)
         steps: Sequence[int] = setting["steps"]

@@ -31,8 +31,9 @@ SHOWN, BAND = 25, (0.1, 0.9)
 CONVENTIONS = f"ReLU unless said, cross-entropy, SGD η = {RATE} by epochs, float32, eigenvalues by Lanczos"
 
 
-def hessian_outliers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]], starts: int) -> Measured:
-    """For each run (see :func:`~sgdsde.measurements.many_starts.population`): ``run/c−1 or c``, the share of starts whose count is one or the other.
+def hessian_outliers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, Any]]) -> Measured:
+    """For each run (``starts``; see :func:`~sgdsde.measurements.many_starts.population`): ``run/c−1 or c``, the share of starts whose count is one or the
+    other.
 
     Raises:
         DomainError: a start does not reach its loss.
@@ -40,6 +41,7 @@ def hessian_outliers(*, seed: int, level: float, runs: Mapping[str, Mapping[str,
     estimates: dict[str, Estimate] = {}
     notes, series = [], []
     for name, run in runs.items():
+        starts = run["starts"]
         people = population(run, starts=starts, seed=seed)
         values = top_of_G(people, seed)
         counts = np.array([RULE.split(row).count for row in values])
@@ -49,7 +51,7 @@ def hessian_outliers(*, seed: int, level: float, runs: Mapping[str, Mapping[str,
         notes.append(f"{name}: counts of {starts} starts ({table}); {people.network.dim} parameters, n = {people.n}, {said(people.steps)} steps")
         low, middle, high = np.quantile(values[:, :SHOWN].clip(min=1e-12), (BAND[0], 0.5, BAND[1]), axis=0)
         series.append(Series(name, name, np.arange(1.0, SHOWN + 1), middle, low, high, kind="band"))
-    note = f"median and {BAND[0]:.0%}–{BAND[1]:.0%} of {starts} starts"
+    note = f"medians and {BAND[0]:.0%}–{BAND[1]:.0%} of starts"
     panel = Panel("Largest eigenvalues of G", "rank", "eigenvalue", tuple(series), log="y", note=note)
     return Measured(estimates, panels=(panel,), notes=(str(RULE), *notes), conventions=CONVENTIONS)
 

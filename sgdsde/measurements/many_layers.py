@@ -17,7 +17,7 @@ from sgdsde.measurements.many_spectra import many_eigenvectors
 from sgdsde.objectives import Network
 
 #: Lanczos steps for the top eigenvectors of a block
-STEPS = 64
+STEPS = 40
 
 
 @dataclass(frozen=True)
