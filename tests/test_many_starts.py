@@ -14,12 +14,13 @@ from sgdsde.claims.c12_outliers import BatchScalesOutliers, OutliersAndClasses, 
 from sgdsde.claims.c13_data import HarderData, OutliersOnBlobs
 from sgdsde.claims.c19_decoupling import DecouplingConjecture
 from sgdsde.measurement import Finished, Measured
+from sgdsde.measurements import hessian_layers
 from sgdsde.measurements.hessian_network import RATE, perceptron
 from sgdsde.measurements.hessian_sizes import geometric_mean
 from sgdsde.measurements.many_starts import batched, initial, own_data, population, train_through, train_to_loss
 from sgdsde.measurements.positivity import share
 from sgdsde.stats import mean_estimate
-from sgdsde.types import DomainError
+from sgdsde.types import DomainError, Estimate
 
 LEVEL = 1 - 0.05 / 2500
 RUN = {"classes": 3, "samples": 40, "hidden": (6, 6), "batch": 10, "loss": 0.5}
@@ -71,10 +72,10 @@ def test_a_loss_out_of_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         population(RUN | {"loss": 1e-9}, starts=2, seed=4)
 
 
-def outcome(claim: Claim, estimates: dict[str, object]) -> Outcome:
+def outcome(claim: Claim, estimates: dict[str, Estimate]) -> Outcome:
     plan = claim.plan("quick", 0)
     (made,) = plan.measurements
-    return judge_plan(claim.id, plan, {made.name: Finished(Measured(estimates), "", 0.0)}, claim.scales["quick"]).outcome  # type: ignore[arg-type]
+    return judge_plan(claim.id, plan, {made.name: Finished(Measured(estimates), "", 0.0)}, claim.scales["quick"]).outcome
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(64, Outcome.SUPPORTED), (50, Outcome.SUPPORTED), (40, Outcome.INCONCLUSIVE), (10, Outcome.CONTRADICTED)])
@@ -105,3 +106,15 @@ def test_one_network_decides_nothing() -> None:
     assert float(found.value) == pytest.approx(float(np.exp(np.log(ratios).mean())))
     assert (ratios < 1).any(), "single networks say the opposite"
     assert float(found.low) == pytest.approx(float(np.exp(mean_estimate(np.log(ratios), level=LEVEL).low)))
+
+
+def test_layers_of_some_starts_at_a_time_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, rows = own_data(RUN | {"classes": 10, "samples": 30}, 3, 4)
+    network = perceptron(data, (12, 11))
+    theta = initial(network, 3, 4)
+    whole = hessian_layers.populations(network, theta, rows, torch.Generator().manual_seed(1))
+    monkeypatch.setattr(hessian_layers, "TOGETHER", 2)
+    parts = hessian_layers.populations(network, theta, rows, torch.Generator().manual_seed(1))
+    for label, numbers in whole.items():
+        torch.testing.assert_close(parts[label]["error"], numbers["error"])
+        assert parts[label]["error"].shape == (3,)

@@ -27,6 +27,8 @@ from sgdsde.stats import mean_estimate
 from sgdsde.types import Estimate
 
 CLASSES = 10
+#: starts whose curvatures are held at once
+TOGETHER = 32
 LAYERS = {"0": "layer 1", "2": "layer 2", "4": "layer 3"}
 CONVENTIONS = f"digits, ReLU 64-20-20-10, cross-entropy, SGD η = {RATE}, B = {BATCH} by epochs, float32; layer blocks of G, which are H's"
 
@@ -48,14 +50,23 @@ def hessian_layers(*, seed: int, level: float, runs: Mapping[str, Mapping[str, A
         for step, theta in zip(steps, states, strict=True):
             losses = batched(network).sample_loss(theta, rows).mean(1)
             notes.append(f"{name}, step {step}: loss {float(losses.mean()):.3g} (spread over {starts} starts {float(losses.std()):.2g})")
-            for label, layer in zip(LAYERS.values(), relu_layers(network, theta, rows), strict=True):
-                found = layer_populations(layer, CLASSES - 1, stream(seed, "hessian layers", step))
+            for label, found in populations(network, theta, rows, stream(seed, "hessian layers", step)).items():
                 table[label, step] = {key: mean_estimate(values.double().numpy(), level=level) for key, values in found.items()}
                 estimates |= {f"{name}/{step}/{label}/{key}": value for key, value in table[label, step].items()}
         if not panels:
             first = perceptron(replace(data, x=data.x[rows[0]], y=data.y[rows[0]]), HIDDEN)
             panels = [*_curves(table, steps), *_images(first, states[-1, 0].double())]
     return Measured(estimates, panels=tuple(panels), notes=tuple(notes), conventions=CONVENTIONS)
+
+
+def populations(network: Network, theta: Tensor, rows: Tensor, generator: torch.Generator) -> dict[str, dict[str, Tensor]]:
+    """By layer, each number of :func:`~sgdsde.measurements.many_layers.layer_populations` of all starts, some starts at a time."""
+    found: dict[str, dict[str, list[Tensor]]] = {label: {} for label in LAYERS.values()}
+    for few, own in zip(theta.split(TOGETHER), rows.split(TOGETHER), strict=True):
+        for label, layer in zip(LAYERS.values(), relu_layers(network, few, own), strict=True):
+            for key, values in layer_populations(layer, CLASSES - 1, generator).items():
+                found[label].setdefault(key, []).append(values)
+    return {label: {key: torch.cat(parts) for key, parts in numbers.items()} for label, numbers in found.items()}
 
 
 def layer_numbers(network: Network, theta: Tensor, layer: str, seed: int) -> dict[str, float]:
