@@ -27,7 +27,10 @@ CONDITIONS = (
     Condition("ηλ < 1 along the paths", "x = ηλmax ≤ .6 at the start; where a path passes 1 the logarithm is clipped at .99; counted in the notes"),
     Condition("HA-SME's Q is positive", "it is not, on most paths: negative eigenvalues are set to zero; their share stands in the notes"),
     Condition("no path diverges", "a row for each setting"),
-    Condition("the integrator's error is small", "step halving on coupled paths; twice what chance does not explain of it widens every interval"),
+    Condition(
+        "the integrator's error is small",
+        "step halving on coupled paths; twice what chance does not explain of it widens every interval, in the quick profile by as much as chance does",
+    ),
 )
 
 

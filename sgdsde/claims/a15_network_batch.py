@@ -20,7 +20,7 @@ class NetworkMinibatch(Claim):
         *CONDITIONS,
         Condition(
             "minibatch and surrogate are independent ensembles",
-            "by construction; 24 times the paths, the minibatches with control variates from the linear world",
+            "by construction; twelve times the paths, the minibatches with control variates from the linear world",
         ),
     )
     not_shown = (

@@ -49,7 +49,7 @@ REFERENCES = ("surrogate", "minibatch")
 TOP, HELD_OUT = 2, 200
 BLOCK = 128
 #: the step-halving check takes this fraction of the paths; minibatch SGD and the surrogate behind the noise law take this many times the paths
-CHECK, LAW_PATHS = 6, 24
+CHECK, LAW_PATHS = 6, 12
 #: a first-order bias is twice what halving the step changes
 FIRST_ORDER = 2
 
