@@ -51,7 +51,7 @@ class OutliersAndClasses(_Sizes, Claim):
         runs: dict[str, dict[str, Any]] = {f"{c} classes": BASE | {"classes": c, "samples": samples, "starts": COUNTED[profile]} for c in CLASSES}
         runs["10 classes"]["starts"] *= 2  # where the share is nearest to one half
         rows = [Row("share of networks with c−1 or c", name, f"{c} classes/c−1 or c", MOST, c, drawn=True, parameters={"c": c}) for c in CLASSES]
-        runs["tanh"] = BASE | {"samples": samples, "activation": "tanh", "starts": COUNTED[profile]}
+        runs["tanh"] = BASE | {"samples": samples, "activation": "tanh", "starts": PAIRED[profile]}
         rows.append(Row("tanh units", name, "tanh/c−1 or c", MOST, 10, Role.CONTROL, True, {"c": 10}))
         made = Measurement(name, hessian_outliers, {"runs": runs}, seconds=12 if profile == "quick" else 150)
         return Plan((made,), tuple(rows))

@@ -24,7 +24,7 @@ from sgdsde.rng import stream
 from sgdsde.types import Estimate
 
 #: the rule looks at ratios among so many eigenvalues and the next one
-TOP, STEPS = 31, 72
+TOP, STEPS = 31, 64
 RULE = RatioRule(most=TOP - 1)
 #: eigenvalues that the figures show, and the part of the starts that their bands hold
 SHOWN, BAND = 25, (0.1, 0.9)
