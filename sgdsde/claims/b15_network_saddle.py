@@ -12,8 +12,8 @@ from sgdsde.zone import LessThan, Near
 
 RADIUS, LONGEST = 0.15, 60
 #: at x = .9 the spread of exits is widest: the quick profile has not the paths to decide it
-LISTED = {"quick": ((0.8, 128),), "full": ((0.9, 64), (0.6, 64), (0.9, 256))}
-SIZE = {"quick": {"paths": 700, "substeps": 2}, "full": {"paths": 4000, "substeps": 4}}
+LISTED = {"quick": ((0.8, 128), (0.7, 128)), "full": ((0.9, 64), (0.6, 64), (0.9, 256))}
+SIZE = {"quick": {"paths": 500, "substeps": 2}, "full": {"paths": 4000, "substeps": 4}}
 #: rivals that are run; SME-1's growth e^{ημ} exceeds 1 + ημ, so that it should leave early
 RIVALS = {"quick": (), "full": ("SME1", "SME2", "SPF")}
 SAME, EARLY = Near(1.0, 0.1), LessThan(1.0)
