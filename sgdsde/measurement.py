@@ -40,12 +40,14 @@ class Measurement:
         run: a module-level function ``(*, seed, level, **parameters) -> Measured``.
         parameters: its keyword arguments, plain values that travel to a worker.
         seconds: a rough cost on one core; the longest start first.
+        population: it draws its problems itself from its seed (data, initialisations): what it returns is about their population.
     """
 
     name: str
     run: Callable[..., Measured]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 1.0
+    population: bool = False
 
 
 @dataclass(frozen=True)

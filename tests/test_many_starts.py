@@ -35,6 +35,7 @@ def test_a_start_draws_its_own() -> None:
     blobs, _ = own_data(RUN | {"blobs": 7}, 2, 4)
     assert blobs.x.shape == (80, 7)
     assert not torch.equal(own_data(RUN | {"again": " again"}, 3, 4)[0].x, data.x)
+    assert not torch.equal(own_data(RUN, 3, 5)[0].x, data.x)
 
 
 def test_redrawn_labels_are_nested_and_leave_the_inputs() -> None:

@@ -36,6 +36,7 @@ def test_minima_are_those_of_their_own_data() -> None:
         torch.testing.assert_close(Minibatch(objective, BATCH).covariance(point)[0], basis @ found.sigma[i] @ basis.T)
         assert float(grad(objective, found.theta[i - 1 : i] if i else found.theta[1:2]).norm()) > 1e-3  # the mutant: another data set's minimum
         torch.testing.assert_close(found.joined.sample_loss(point, found.rows[i : i + 1]), objective.sample_loss(point))
+    assert not torch.equal(minima_of(SETS, SAMPLES, BATCH, 4).theta, found.theta)
 
 
 def test_real_variances_where_the_law_is_exact() -> None:

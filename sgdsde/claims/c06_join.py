@@ -44,7 +44,7 @@ class NoiseJoin(Claim):
     def plan(self, profile: str, seed: int) -> Plan:
         name = "spread around minima"
         parameters = {"samples": 200, "batch": 20, "x": X, **SIZE[profile]}
-        made = Measurement(name, noise_join, parameters, seconds=15 if profile == "quick" else 200)
+        made = Measurement(name, noise_join, parameters, seconds=15 if profile == "quick" else 200, population=True)
         rows = []
         for x in X:
             where: dict[str, Any] = {"size": x, "drawn": True, "parameters": {"n": 200, "B": 20, "x": x}}

@@ -53,7 +53,7 @@ class OutliersAndClasses(_Sizes, Claim):
         rows = [Row("share of networks with c−1 or c", name, f"{c} classes/c−1 or c", MOST, c, drawn=True, parameters={"c": c}) for c in CLASSES]
         runs["tanh"] = BASE | {"samples": samples, "activation": "tanh", "starts": PAIRED[profile]}
         rows.append(Row("tanh units", name, "tanh/c−1 or c", MOST, 10, Role.CONTROL, True, {"c": 10}))
-        made = Measurement(name, hessian_outliers, {"runs": runs}, seconds=12 if profile == "quick" else 150)
+        made = Measurement(name, hessian_outliers, {"runs": runs}, seconds=12 if profile == "quick" else 150, population=True)
         return Plan((made,), tuple(rows))
 
 
@@ -90,7 +90,7 @@ class WidthScalesBulk(_Sizes, Claim):
         ratios["30→8"] = ("30 units", "8 units")
         rows.append(Row("from wide to narrow", name, "30→8/near zero", MoreThan(0.0), 30, Role.CONTROL, True))
         parameters = {"runs": runs, "ratios": ratios, "starts": WIDE[profile]}
-        return Plan((Measurement(name, hessian_sizes, parameters, seconds=10 if profile == "quick" else 60),), tuple(rows))
+        return Plan((Measurement(name, hessian_sizes, parameters, seconds=10 if profile == "quick" else 60, population=True),), tuple(rows))
 
 
 class BatchScalesOutliers(_Sizes, Claim):
@@ -119,4 +119,4 @@ class BatchScalesOutliers(_Sizes, Claim):
         ratios["reversed"] = ("B = all", "B = 8")
         rows.append(Row("small batch over large", name, "reversed/λmax", MoreThan(1.0), 8, Role.CONTROL, True))
         parameters = {"runs": runs, "ratios": ratios, "starts": PAIRED[profile]}
-        return Plan((Measurement(name, hessian_sizes, parameters, seconds=8 if profile == "quick" else 100),), tuple(rows))
+        return Plan((Measurement(name, hessian_sizes, parameters, seconds=8 if profile == "quick" else 100, population=True),), tuple(rows))

@@ -52,7 +52,7 @@ class OutliersOnBlobs(_Data, Claim):
         rows = [Row("share of networks with k−1 or k", name, f"{k} blobs/c−1 or c", MOST, k, drawn=True, parameters={"k": k}) for k in CLASSES[profile]]
         runs["tanh"] = BLOBS | {"activation": "tanh", "starts": COUNTED[profile]}
         rows.append(Row("tanh units", name, "tanh/c−1 or c", MOST, 10, Role.CONTROL, True, {"k": 10}))
-        made = Measurement(name, hessian_outliers, {"runs": runs}, seconds=10 if profile == "quick" else 60)
+        made = Measurement(name, hessian_outliers, {"runs": runs}, seconds=10 if profile == "quick" else 60, population=True)
         return Plan((made,), tuple(rows))
 
 
@@ -93,4 +93,4 @@ class HarderData(_Data, Claim):
         ratios["other starts, ratio"] = (true, "other starts")
         rows.append(Row("other starts, true labels", name, "other starts, ratio/λmax", MoreThan(2.0), 0, Role.CONTROL, True))
         parameters = {"runs": runs, "ratios": ratios, "starts": PAIRED[profile]}
-        return Plan((Measurement(name, hessian_sizes, parameters, seconds=10 if profile == "quick" else 60),), tuple(rows))
+        return Plan((Measurement(name, hessian_sizes, parameters, seconds=10 if profile == "quick" else 60, population=True),), tuple(rows))

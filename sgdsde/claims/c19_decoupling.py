@@ -30,7 +30,7 @@ def _plan(profile: str, key: str, label: str, zone: Zone, control: tuple[str, st
         "standardised": {"starts": FEW, "steps": (1_000,), "standardize": True},
     }
     parameters = {"runs": runs, "samples": SAMPLES[profile]}
-    made = Measurement("Kronecker forms of layers", hessian_layers, parameters, seconds=10 if profile == "quick" else 120)
+    made = Measurement("Kronecker forms of layers", hessian_layers, parameters, seconds=10 if profile == "quick" else 120, population=True)
     names = list(LAYERS.values())
     rows = [
         Row(f"{label}, {name}, step {step}", made.name, f"pixels/{step}/{name}/{key}", zone, 10 * step + at, drawn=True, parameters={"k": step})
