@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
 import os
@@ -50,6 +51,7 @@ class Bench:
     def make(folder: Path) -> Bench:
         code = folder / "code"
         shutil.copytree(Path(sgdsde.__file__).parent, code / "sgdsde", ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(code, quiet=1)  # else a driver whose files may not grow would leave half a compiled module to all later ones
         return Bench(code, folder / "runs")
 
     def command(self, *words: str, out: Path | None = None, study: str = "walk") -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sgdsde as sg
 from sgdsde import curvature
-from sgdsde.curvature import density, thick_restart
+from sgdsde.curvature import density, recurrence, thick_restart
 from sgdsde.types import InputError, OracleRefusal, SgdsdeWarning
 
 
@@ -122,7 +122,7 @@ def test_density_ghosts_and_their_mutant(monkeypatch: pytest.MonkeyPatch) -> Non
         return max(int((row > 500).sum()) for row in found.nodes)
 
     assert copies() == 1
-    monkeypatch.setattr(density, "without_basis", lambda w, basis: w - ((w[:, None] @ basis[:, -2:].transpose(1, 2)) @ basis[:, -2:])[:, 0])
+    monkeypatch.setattr(recurrence, "without_basis", lambda w, basis: w - ((w[:, None] @ basis[:, -2:].transpose(1, 2)) @ basis[:, -2:])[:, 0])
     assert copies() > 1
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from weak_error_problems import moved_variance, tilted
 
 import sgdsde as sg
 from sgdsde.calculus import grad, hvp, third_trace
@@ -21,17 +22,6 @@ from sgdsde.types import InputError, OracleRefusal
 ETAS = [0.1, 0.05, 0.025, 0.0125]
 ORDERS = {"GradientFlow": 1, "SME1": 1, "SME2": 2, "SPF": 2, "HASME": 2, "HASMEProduct": 2, "SME3": 3, "HASME3": 3}
 MODELS = {model.__name__: model for model in (GradientFlow, SME1, SME2, SPF, HASME, HASMEProduct, SME3, HASME3)}
-
-
-def moved_variance(theta: Tensor) -> Tensor:
-    return (0.5 + 0.3 * torch.sin(theta + 0.4))[:, :, None]
-
-
-def tilted(theta: Tensor) -> Tensor:
-    """Depends on θ and commutes with no Hessian of the coupled well."""
-    x, y = theta[:, 0], theta[:, 1]
-    first, second, off = 0.6 + 0.2 * torch.sin(x - y), 0.4 + 0.15 * torch.cos(x), 0.25 * torch.cos(y + 0.5)
-    return torch.stack([torch.stack([first, off], 1), torch.stack([off, second], 1)], 1)
 
 
 def verdict(fits: dict[str, OrderFit], order: float) -> str:

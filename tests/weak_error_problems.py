@@ -43,7 +43,7 @@ class Fields(SDE):
         return self.b(x)
 
     def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
-        raise NotImplementedError  # the oracle reads Q alone
+        return (torch.linalg.cholesky(self.Q(x)) @ dw[:, :, None])[:, :, 0]
 
     def diffusion(self, t: float, x: Tensor) -> Tensor:
         return self.Q(x)

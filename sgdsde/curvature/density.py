@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sgdsde.curvature.operator import Operator
+from sgdsde.curvature.recurrence import recurrence
 from sgdsde.objectives.memory import require
 from sgdsde.rng import stream
 from sgdsde.stats import mean_estimate
@@ -107,41 +108,14 @@ def lanczos(operator: Operator, v: Tensor, steps: int) -> tuple[np.ndarray, np.n
     return _runs(operator, v[None], min(steps, operator.dim), None)[0]
 
 
-def without_basis(w: Float[Tensor, "p dim"], basis: Float[Tensor, "p m dim"]) -> Tensor:
-    """Each row without its part in its own basis; projected out again where that took a third of it away (twice is enough: Parlett)."""
-    for _ in range(2):
-        before = torch.linalg.vector_norm(w, dim=1)
-        w = w - torch.bmm(torch.bmm(basis, w[:, :, None]).transpose(1, 2), basis)[:, 0]
-        if bool((torch.linalg.vector_norm(w, dim=1) >= 0.7 * before).all()):
-            break
-    return w
-
-
 def _runs(operator: Operator, starts: Float[Tensor, "p dim"], steps: int, bar: tqdm | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Diagonals and off-diagonals of the Lanczos matrices from unit vectors, all at once; a run whose space is invariant ends early."""
-    paths, dim = starts.shape
-    basis = starts.new_zeros(paths, steps, dim)
-    basis[:, 0] = starts
-    alpha, beta = starts.new_zeros(paths, steps), starts.new_zeros(paths, steps)
-    length = torch.full((paths,), steps, device=starts.device)
-    scale = starts.new_zeros(paths)
-    for m in range(steps):
-        w = (operator @ basis[:, m].T).T
-        alpha[:, m] = (w * basis[:, m]).sum(1)
-        w = w - alpha[:, m, None] * basis[:, m]
-        if m:
-            w = w - beta[:, m - 1, None] * basis[:, m - 1]
-        w = without_basis(w, basis[:, : m + 1])
-        size = torch.linalg.vector_norm(w, dim=1)
-        scale = torch.maximum(scale, alpha[:, m].abs() + size)
+
+    def product(rows: Tensor) -> Tensor:
         if bar is not None:
-            bar.update(paths)
-        ended = (size <= 64 * torch.finfo(w.dtype).eps * scale) & (length == steps)
-        length = torch.where(ended, m + 1, length)
-        if m + 1 == steps or bool((length <= m + 1).all()):
-            break
-        going = length > m + 1
-        beta[:, m] = torch.where(going, size, torch.zeros_like(size))
-        basis[:, m + 1] = torch.where(going[:, None], w / torch.where(going, size, torch.ones_like(size))[:, None], torch.zeros_like(w))
-    a, b = alpha.cpu().double().numpy(), beta.cpu().double().numpy()
-    return [(a[i, :n], b[i, : n - 1]) for i, n in enumerate(length.tolist())]
+            bar.update(len(rows))
+        return (operator @ rows.T).T
+
+    made = recurrence(product, starts, steps)
+    a, b = made.alpha.cpu().double().numpy(), made.beta.cpu().double().numpy()
+    return [(a[i, :n], b[i, : n - 1]) for i, n in enumerate(made.length.tolist())]

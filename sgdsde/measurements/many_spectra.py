@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.curvature.density import without_basis
+from sgdsde.curvature.recurrence import recurrence
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,8 @@ def many_eigenvectors(product: Callable[[Tensor], Tensor], starts: Float[Tensor,
 def _lanczos(product: Callable[[Tensor], Tensor], starts: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Eigenvalues (ascending) and eigenvectors of each run's tridiagonal matrix, and its basis ``[P·k, steps, dim]``."""
     paths, k, dim = starts.shape
-    steps = min(steps, dim)
-    basis = starts.new_zeros(paths * k, steps, dim)
-    alpha, beta = starts.new_zeros(paths * k, steps), starts.new_zeros(paths * k, steps)
-    basis[:, 0] = torch.nn.functional.normalize(starts, dim=2).flatten(0, 1)
-    scale = starts.new_zeros(paths * k)
-    for m in range(steps):
-        w = product(basis[:, m].reshape(paths, k, dim)).reshape(paths * k, dim)
-        alpha[:, m] = (w * basis[:, m]).sum(1)
-        w = w - alpha[:, m, None] * basis[:, m]
-        if m:
-            w = w - beta[:, m - 1, None] * basis[:, m - 1]
-        w = without_basis(w, basis[:, : m + 1])
-        size = torch.linalg.vector_norm(w, dim=1)
-        scale = torch.maximum(scale, alpha[:, m].abs() + size)
-        if m + 1 < steps:
-            going = size > 64 * torch.finfo(w.dtype).eps * scale
-            beta[:, m] = torch.where(going, size, torch.zeros_like(size))
-            basis[:, m + 1] = torch.where(going[:, None], w / torch.where(going, size, torch.ones_like(size))[:, None], torch.zeros_like(w))
-    off = torch.diag_embed(beta[:, :-1], 1)
-    values, vectors = torch.linalg.eigh(torch.diag_embed(alpha) + off + off.transpose(1, 2))
-    return values, vectors, basis
+    unit = torch.nn.functional.normalize(starts, dim=2).flatten(0, 1)
+    made = recurrence(lambda rows: product(rows.reshape(paths, k, dim)).reshape(paths * k, dim), unit, min(steps, dim))
+    off = torch.diag_embed(made.beta[:, :-1], 1)
+    values, vectors = torch.linalg.eigh(torch.diag_embed(made.alpha) + off + off.transpose(1, 2))
+    return values, vectors, made.basis

@@ -134,6 +134,6 @@ def _last_line(folder: Path, how: str, progress: Progress) -> None:
     try:
         sessions.ended(folder, how, progress.session())
     except StorageError as error:  # the run's own error, if there is one, matters more
-        progress.say(f"the end of this session could not be recorded: {error}")
+        progress.say(f"how this run ended could not be recorded: {error}")
     if how == "complete":
         progress.say(f"{folder.name} complete after {duration(progress.session()['wall_s'])}")
