@@ -51,14 +51,14 @@ class Bench:
     def make(folder: Path) -> Bench:
         code = folder / "code"
         shutil.copytree(Path(sgdsde.__file__).parent, code / "sgdsde", ignore=shutil.ignore_patterns("__pycache__"))
-        compileall.compile_dir(code, quiet=1)  # else a driver whose files may not grow would leave half a compiled module to all later ones
+        compileall.compile_dir(code, quiet=1)  # drivers write none: one whose files may not grow would leave half a module to all later ones
         return Bench(code, folder / "runs")
 
     def command(self, *words: str, out: Path | None = None, study: str = "walk") -> list[str]:
         return [sys.executable, "-m", "sgdsde", "run", study, "--experiments", str(STUDIES), "--out", str(out or self.out), *words]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "", "OMP_NUM_THREADS": "1"}
+        return {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 
     def start(self, *words: str, out: Path | None = None, **options: object) -> subprocess.Popen[str]:
         """A driver in a session of its own, so that nothing it starts outlives the test unseen."""
