@@ -12,10 +12,11 @@ from typing import Self
 from torch import Generator, Tensor
 
 from sgdsde.kernel import Kernel, State
+from sgdsde.kernels.sgd import SGD
 from sgdsde.noise import Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
-from sgdsde.types import Conventions, InputError, positive
+from sgdsde.types import Conventions, InputError
 
 
 class SVAG(Kernel):
@@ -35,14 +36,18 @@ class SVAG(Kernel):
         if isinstance(l, bool) or int(l) != l or l < 1:
             raise InputError(f"l = {l!r}; wanted an integer ≥ 1 (l = 1 is SGD).")
         self.noise, self.l = as_noise(noise), int(l)
-        self.eta = positive(eta, "eta")
-        self.tick = self.eta
+        self._plain = SGD(noise, eta)
+        self.tick = self.eta = self._plain.eta
         self.dim = noise.objective.dim
 
     @classmethod
     def examples(cls) -> list[Self]:
         """SGD itself (l = 1), and amplifications of Gaussian and minibatch noise."""
         return [cls(Gaussian.examples()[0], 0.4, 1), cls(Gaussian.examples()[0], 0.4, 3), cls(Minibatch.examples()[1], 0.1, 2)]
+
+    @property
+    def width(self) -> int:
+        return self._plain.width  # its draws are made one after the other
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
         theta, root = state.theta, (2 * self.l - 1) ** 0.5
@@ -52,7 +57,7 @@ class SVAG(Kernel):
         return State(theta)
 
     def check(self, theta: Tensor) -> None:
-        self.noise.check(theta[:1])
+        self._plain.check(theta)
 
     def conventions(self) -> Conventions:
         return replace(self.noise.conventions(), eta=self.eta, sampling=f"SVAG l={self.l}, {self.noise.conventions().sampling}")
