@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sgdsde.measurement import Finished, Measurement
-from sgdsde.types import Estimate, InputError, suggest
+from sgdsde.types import Estimate, InputError, expected, suggest
 from sgdsde.zone import Position, Zone, number
 
 #: false-alarm rate of the whole catalogue
@@ -155,11 +155,59 @@ class Claim(ABC):
         """The verdict from finished measurements: pure.
 
         Raises:
-            InputError: the claim has no such profile.
+            InputError: the claim has no such profile, or an attribute is missing.
         """
-        if profile not in self.scales:
-            raise InputError(f"claim {self.id} has no profile {profile!r}." + suggest(profile, list(self.scales)))
-        return judge_plan(self.id, self.plan(profile, seed), finished, self.scales[profile])
+        return judge_plan(self.id, planned(self, profile, seed), finished, self.scales[profile])
+
+
+#: what a claim states of itself: of which kind each attribute is, and how it is written
+_STATED: Mapping[str, tuple[Any, str]] = {
+    "id": (str, 'id = "X1"'),
+    "title": (str, 'title = "one line"'),
+    "statement": (str, 'statement = "the statement in words"'),
+    "citations": (Citation, 'citations = (Citation("1234.56789v1", "Theorem 1"),)'),
+    "conditions": (Condition, 'conditions = (Condition("a premise", "how it was checked"),)'),
+    "not_shown": (str, 'not_shown = "what a supported verdict does not show"'),
+    "size_name": (str, 'size_name = "the axis along which the rows grow"'),
+    "scales": (Scale, 'scales = {"quick": Scale.REDUCED}, for each profile EXACT, REDUCED or PAPER'),
+}
+
+
+def as_claim(claim: Any) -> Claim:
+    """The claim as it is.
+
+    Raises:
+        InputError: it is none, or an attribute that it must state is missing or of another kind; told is how it is written.
+    """
+    found: Claim = expected(claim, Claim, "claim", "a class with the attributes and the plan of sg.Claim, made by ()")
+    for name, (kind, example) in _STATED.items():
+        value = getattr(found, name, None)
+        if not _is_stated(value, kind):
+            came = "is missing" if value is None else f"= {value!r:.60}"
+            raise InputError(f"{type(found).__name__}.{name} {came}; write {example} (the words are in sgdsde.claim).")
+    return found
+
+
+def _is_stated(value: Any, kind: type) -> bool:
+    if kind is Scale:
+        return isinstance(value, Mapping) and bool(value) and all(isinstance(scale, Scale) for scale in value.values())
+    if kind is str:
+        return isinstance(value, str)
+    return isinstance(value, tuple | list) and all(isinstance(part, kind) for part in value)
+
+
+def planned(claim: Claim, profile: str, seed: int) -> Plan:
+    """The plan of a claim at a profile that it belongs to.
+
+    Raises:
+        InputError: it has no such profile, see also :func:`as_claim`; its ``plan`` returned something else.
+    """
+    if profile not in as_claim(claim).scales:
+        raise InputError(f"claim {claim.id} has no profile {profile!r}." + suggest(profile, list(claim.scales)))
+    plan = claim.plan(profile, seed)
+    if not isinstance(plan, Plan):
+        raise InputError(f"{type(claim).__name__}.plan returned a {type(plan).__name__}; wanted a sgdsde.claim.Plan: Plan(measurements, rows).")
+    return plan
 
 
 def judge_plan(claim: str, plan: Plan, finished: Mapping[str, Finished], scale: Scale) -> Verdict:

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sgdsde.archive import measure
-from sgdsde.claim import LEVEL, Claim, Outcome, Plan, Verdict, judge_plan
+from sgdsde.claim import LEVEL, Claim, Outcome, Plan, Verdict, as_claim, judge_plan, planned
 from sgdsde.measurement import Finished, Measurement, carry_out
 from sgdsde.runs.signals import Stop
 from sgdsde.runs.workers import Borrowed, Processes, Serial
@@ -74,8 +74,9 @@ def select(catalogue: Sequence[Claim], profile: str, *, ids: Sequence[str] = (),
     """The claims of a profile, of those named, of those that cite an arXiv identifier (with or without version).
 
     Raises:
-        InputError: an unknown profile, identifier or paper (with a suggestion), or a claim that is not in the profile.
+        InputError: an unknown profile, identifier or paper (with a suggestion), a claim that is not in the profile, or one that lacks an attribute.
     """
+    catalogue = [as_claim(claim) for claim in catalogue]
     profiles = sorted({name for claim in catalogue for name in claim.scales})
     if profile not in profiles:
         raise InputError(f"{profile!r} is no profile." + suggest(profile, profiles))
@@ -97,8 +98,14 @@ def select(catalogue: Sequence[Claim], profile: str, *, ids: Sequence[str] = (),
 
 
 def confidence_of(catalogue: Sequence[Claim], profile: str, seed: int) -> tuple[float, int]:
-    """(1 − .05/R, R), R the rows of all claims of the catalogue at the profile."""
-    rows = sum(len(claim.plan(profile, seed).rows) for claim in catalogue if profile in claim.scales)
+    """(1 − .05/R, R), R the rows of all claims of the catalogue at the profile.
+
+    Raises:
+        InputError: there is none, or a claim lacks an attribute.
+    """
+    rows = sum(len(planned(claim, profile, seed).rows) for claim in catalogue if profile in as_claim(claim).scales)
+    if not rows:
+        raise InputError(f"The {len(catalogue)} claims of the catalogue plan no row at the profile {profile!r}: nothing can be judged.")
     return 1 - LEVEL / rows, rows
 
 
@@ -127,7 +134,7 @@ def verify(
         stop: where there is a folder: asked to stop, those under way are finished and kept.
 
     Raises:
-        InputError: two measurements share a name and differ, ``workers`` < 1, or the seed is negative.
+        InputError: a claim lacks an attribute or is not in the profile, two measurements share a name and differ, ``workers`` < 1, or the seed is negative.
         Stopped: asked to stop before the end.
         FolderBusy, StorageError: another run works in the folder, or it cannot be written.
     """
@@ -137,7 +144,7 @@ def verify(
     if isinstance(seed, bool) or int(seed) != seed or seed < 0:
         raise InputError(f"seed = {seed}; wanted a non-negative integer.")
     confidence, rows = confidence_of(catalogue, profile, seed)
-    plans = {claim.id: claim.plan(profile, seed) for claim in chosen}
+    plans = {as_claim(claim).id: planned(claim, profile, seed) for claim in chosen}
     jobs = _distinct(plans.values())
     read = 0
     if folder is not None:
