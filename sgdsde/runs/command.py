@@ -177,7 +177,10 @@ def _help(arguments: Arguments, folder: Path) -> str:
     if arguments.name:
         study: Study = load(arguments.name, folder)
         lines += [fill(f"{arguments.name}: {study.title}", rest="  "), "", "settings:"]
-        lines += [_entry(f"--{s.name}", f"{s.help} (default: {_default(s.default)})") for s in settings(study.config).values()]
+        lines += [
+            _entry(f"--{s.name}", f"{s.help} (default: {_default(s.default)}{'; may be none' if s.bounds.get('empty') else ''})")
+            for s in settings(study.config).values()
+        ]
         for name, values in study.profiles.items():
             lines.append(_entry(f"profile {name}", ", ".join(f"{key} {_default(value)}" for key, value in values.items()) or "the defaults"))
     else:

@@ -110,14 +110,18 @@ def _converted(value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
 
 
 def _tuple(value: Any, kind: Any, bounds: Mapping[str, Any]) -> tuple[Any, ...]:
-    if bounds.get("empty") and (value in ((), []) or (isinstance(value, str) and value.strip().lower() == "none")):
+    may_be_empty = bool(bounds.get("empty"))
+    if may_be_empty and (value in ((), []) or (isinstance(value, str) and value.strip().lower() == "none")):
         return ()
+    wanted = "wanted values separated by commas (in a file: a list), " + ("or none (in a file: none or [])" if may_be_empty else "at least one")
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
+        if not any(value) or (kind is str and not all(value)):  # an empty word is none
+            raise _Refused(wanted)
     if isinstance(value, (bool, int, float)):
         value = [value]
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= 10_000:
-        raise _Refused("wanted values separated by commas (in a file: a list), at least one")
+        raise _Refused(wanted)
     converted = tuple(_converted(item, kind, bounds) for item in value)
     if len(set(converted)) < len(converted):
         raise _Refused("a value stands there twice")
