@@ -7,7 +7,7 @@ free functions in :mod:`sgdsde.calculus`, which use the closed forms in ``facts`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from sgdsde.types import InputError, expected, whole
 
@@ -31,7 +32,8 @@ class Facts:
     [P, B, dim]; ``third(theta, u, v)`` → [P, dim], ∇³f[u, v]; ``third_trace(theta, S)`` → [P, dim], Σₐᵦ Sₐᵦ ∂ₐ∂ᵦ∇f for symmetric S
     ``[P, dim, dim]``; ``weighted_grad(theta, weights, batch)`` → [P, dim], ∇Σᵢwᵢℓᵢ (weights None: the mean); ``hvp_at(theta)`` → a function v ↦ Hv
     of [P, dim] or [P, k, dim], for many products at one point; ``hessian_diagonal(theta)`` → [P, dim]: H is diagonal everywhere, and this is its diagonal
-    (given beside ``hessian``; functions of H then need no eigenvectors). ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
+    (given beside ``hessian``; functions of H then need no eigenvectors); ``descend(theta, batches, eta, decay)`` → [P, dim], a step
+    θ ← (1 − η·decay)θ − η∇(1/B)Σ_{i∈batch}ℓᵢ on each of the batches ``[K, P, B]``, the same to the last bit in one call or in K. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
     f(minimum) at the lowest pass that leads out of the deepest minimum.
 
     Example:
@@ -54,6 +56,7 @@ class Facts:
     weighted_grad: Callable[[Tensor, Tensor | None, Tensor | None], Tensor] | None = None
     hvp_at: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = None
     hessian_diagonal: Callable[[Tensor], Tensor] | None = None
+    descend: Callable[[Tensor, Tensor, float, float], Tensor] | None = None
 
 
 class Objective(ABC):
@@ -124,9 +127,23 @@ def spread(values: Float[Tensor, " paths"], batch: Batch | None) -> Float[Tensor
     return values[:, None].expand(-1, 1 if batch is None else batch.shape[1])
 
 
+#: constant -> dtype and device -> its version, and itself there: as long as the constant lives
+_beside: MutableMapping[Tensor, dict[tuple[torch.dtype, torch.device], tuple[int, Tensor]]] = WeakIdKeyDictionary()
+
+
 def like(constant: Tensor, theta: Tensor) -> Tensor:
-    """A stored constant in the dtype and on the device of the points at hand."""
-    return constant if constant.dtype == theta.dtype and constant.device == theta.device else constant.to(theta)
+    """A stored constant in the dtype and on the device of the points at hand. Conversions are kept: a copy to a device makes the host wait at every step."""
+    if constant.dtype == theta.dtype and constant.device == theta.device:
+        return constant
+    if constant.requires_grad or constant.is_inference():
+        return constant.to(theta)
+    known = _beside.setdefault(constant, {})
+    version, copy = known.get((theta.dtype, theta.device), (None, None))
+    if copy is None or version != constant._version:
+        copy = constant.to(theta)
+        if type(copy) is Tensor:
+            known[theta.dtype, theta.device] = (constant._version, copy)
+    return copy
 
 
 def identity_rows(theta: Tensor) -> Float[Tensor, "dim dim"]:
