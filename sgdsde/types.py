@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -92,13 +92,8 @@ class Estimate:
 
     def __getitem__(self, index: Any) -> Estimate:
         """The estimate at one saved time (or a slice of times)."""
-        return Estimate(
-            np.asarray(self.value)[index],
-            np.asarray(self.stderr)[index],
-            self.n,
-            np.asarray(self.low)[index],
-            np.asarray(self.high)[index],
-        )
+        value, stderr, low, high = (np.asarray(part)[index] for part in (self.value, self.stderr, self.low, self.high))
+        return Estimate(value, stderr, self.n, low, high)
 
     def __str__(self) -> str:
         if np.ndim(self.value) == 0:
@@ -136,6 +131,21 @@ class Tally:
     flagged: torch.Tensor | None = None
     counts: dict[str, int] = field(default_factory=dict)
     worst: dict[str, float] = field(default_factory=dict)
+    #: whether models may read numbers of the ensemble in force; not where their operations are recorded to be replayed
+    looks: ClassVar[bool] = True
+
+    def flag(self, mask: torch.Tensor) -> None:
+        """These paths (bool[P]) met the model's end."""
+        matches = self.flagged is not None and self.flagged.shape == mask.shape
+        self.flagged = (self.flagged | mask) if matches and self.flagged is not None else mask.clone()
+
+    def add(self, name: str, count: int | torch.Tensor) -> None:
+        """``count`` more events."""
+        self.counts[name] = self.counts.get(name, 0) + int(count)
+
+    def largest(self, name: str, value: float | torch.Tensor) -> None:
+        """``value``, if it exceeds what is known."""
+        self.worst[name] = max(self.worst.get(name, float(value)), float(value))
 
     def copy(self) -> Tally:
         """These counters as they stand now."""
@@ -144,18 +154,18 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Add another block's counters to these."""
         for name, count in other.counts.items():
-            self.counts[name] = self.counts.get(name, 0) + count
+            self.add(name, count)
         for name, value in other.worst.items():
-            self.worst[name] = max(self.worst.get(name, value), value)
+            self.largest(name, value)
 
 
 _tally: ContextVar[Tally | None] = ContextVar("sgdsde_tally", default=None)
 
 
 @contextmanager
-def tallying() -> Iterator[Tally]:
-    """Collect what models report about their domain inside this block; each worker collects its own."""
-    tally = Tally()
+def tallying(tally: Tally | None = None) -> Iterator[Tally]:
+    """Collect what models report about their domain inside this block, in ``tally`` or a new one; each worker collects its own."""
+    tally = Tally() if tally is None else tally
     token = _tally.set(tally)
     try:
         yield tally
@@ -163,26 +173,31 @@ def tallying() -> Iterator[Tally]:
         _tally.reset(token)
 
 
+def may_look() -> bool:
+    """Whether a model may read numbers of its points, to take a shorter way or to raise. Where not: the general way, to equal numbers, and NaN for an error."""
+    tally = _tally.get()
+    return tally is None or tally.looks
+
+
 def report_flags(mask: torch.Tensor) -> None:
     """A model says: at these paths (bool[P]) I do not exist. It must return NaN there as well."""
     tally = _tally.get()
     if tally is not None:
-        matches = tally.flagged is not None and tally.flagged.shape == mask.shape
-        tally.flagged = (tally.flagged | mask) if matches and tally.flagged is not None else mask.clone()
+        tally.flag(mask)
 
 
-def report_count(name: str, count: int) -> None:
+def report_count(name: str, count: int | torch.Tensor) -> None:
     """Add ``count`` events under ``name`` to the tally in force, if any."""
     tally = _tally.get()
     if tally is not None:
-        tally.counts[name] = tally.counts.get(name, 0) + int(count)
+        tally.add(name, count)
 
 
-def report_worst(name: str, value: float) -> None:
-    """Keep the largest value seen under ``name`` in the tally in force, if any."""
+def report_worst(name: str, value: float | torch.Tensor) -> None:
+    """Keep the largest value seen under ``name`` in the tally in force, if any; −∞ stands for none."""
     tally = _tally.get()
     if tally is not None:
-        tally.worst[name] = max(tally.worst.get(name, float(value)), float(value))
+        tally.largest(name, value)
 
 
 def as_points(theta: Any, dim: int, *, name: str = "theta") -> torch.Tensor:

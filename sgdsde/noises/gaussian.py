@@ -20,7 +20,7 @@ from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
 from sgdsde.symmetric import eigenpairs
-from sgdsde.types import Conventions, InputError, numbers
+from sgdsde.types import Conventions, InputError, may_look, numbers
 
 
 class Gaussian(GaussianNoise):
@@ -125,6 +125,9 @@ def _symmetric_root(sigma: Tensor) -> Tensor:
     """Σ^½, ``[P, dim, dim]``; rounding-size negative eigenvalues count as zero, larger ones are refused."""
     values, vectors = eigenpairs(torch.nan_to_num(sigma))
     allowed = -(torch.finfo(sigma.dtype).eps ** 0.75) * values.abs().amax(-1, keepdim=True)
-    if bool((values < allowed).any()):
+    indefinite = (values < allowed).any(-1, keepdim=True)
+    if not may_look():
+        values = torch.where(indefinite, torch.nan, values)
+    elif bool(indefinite.any()):
         raise InputError(f"The covariance function is indefinite (lowest eigenvalue {float(values.min()):.3g}); a covariance must be positive semi-definite.")
     return (vectors * values.clamp_min(0).sqrt()[:, None, :]) @ vectors.transpose(1, 2)

@@ -19,7 +19,7 @@ from sgdsde.objective import Objective
 from sgdsde.sdes.chebyshev import RADII, SeriesFunction, norm_bound, series_times
 from sgdsde.sdes.log_domain import CLIP_SHIFT, LogDomain, RealLogarithm
 from sgdsde.symmetric import eigenpairs
-from sgdsde.types import report_worst
+from sgdsde.types import may_look, report_worst
 
 #: dimensions from which a series costs less than eigenvectors
 SERIES_FROM = 4
@@ -28,7 +28,7 @@ SERIES_FROM = 4
 def log1p_ratio(w: Tensor) -> Tensor:
     """log(1+w)/w, 1 at w = 0; NaN below −1."""
     zero = w == 0
-    if not bool(zero.any()):
+    if may_look() and not bool(zero.any()):
         return torch.log1p(w).div_(w)
     safe = torch.where(zero, torch.ones_like(w), w)
     return torch.where(zero, torch.ones_like(w), torch.log1p(safe) / safe)
@@ -73,7 +73,7 @@ def _pairs(x: Tensor, v: Tensor) -> Tensor:
 def _log_over(w: Tensor, log: Tensor) -> Tensor:
     """log/w where ``log`` is log|1+w|; near w = 0 through log1p(w), far from it through the given logarithm, which keeps its digits near u = 0."""
     near = w.abs() < 0.5
-    if bool(near.all()):
+    if may_look() and bool(near.all()):
         return log1p_ratio(w)
     return torch.where(near, log1p_ratio(torch.where(near, w, torch.zeros_like(w))), log / torch.where(near, torch.ones_like(w), w))
 
@@ -119,7 +119,9 @@ def spectrum_of(matrices: Tensor, eta: float) -> Spectrum:
 def aligned_spectrum(diagonal: Tensor, eta: float) -> Spectrum:
     """The spectrum of diagonal matrices ``[P, dim]``; NaN where one is not finite."""
     x = eta * diagonal
-    return Spectrum(x if bool(torch.isfinite(x.sum())) else torch.where(torch.isfinite(x).all(1, keepdim=True), x, torch.nan), None)
+    if may_look() and bool(torch.isfinite(x.sum())):
+        return Spectrum(x, None)
+    return Spectrum(torch.where(torch.isfinite(x).all(1, keepdim=True), x, torch.nan), None)
 
 
 class HessianSpectrum:

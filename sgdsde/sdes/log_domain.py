@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import DomainError, InputError, report_count, report_flags, report_worst, suggest
+from sgdsde.types import DomainError, InputError, may_look, report_count, report_flags, report_worst, suggest
 
 #: under ``clip`` |1 − ηλ| is taken as at least 1 − X_MAX
 X_MAX = 0.99
@@ -53,21 +53,24 @@ class LogDomain(ABC):
         Raises:
             DomainError: a value is outside and the policy is ``raise``.
         """
+        look = may_look()
         if self.policy == "clip":
             moved = self.clipped(x)
             clipped = (moved != x).logical_and(~torch.isnan(x)).any(1)
-            report_count("log clipped", int(clipped.sum()))
-            if bool(clipped.any()):
-                report_worst(CLIP_SHIFT, float((moved - x)[clipped].abs().max()))
+            report_count("log clipped", 0)
+            if look and not bool(clipped.any()):
+                return moved
+            report_count("log clipped", clipped.sum())
+            report_worst(CLIP_SHIFT, torch.where(clipped[:, None], (moved - x).abs(), -torch.inf).max())
             return moved
         outside = self.outside(x)
-        if not bool(outside.any()):
+        if look and not bool(outside.any()):
             return x
-        if self.policy == "raise":
+        if look and self.policy == "raise":
             raise DomainError(self.message(float(x[outside].max())))
         paths = outside.any(1)
         report_flags(paths)
-        report_count("log out of domain", int(paths.sum()))
+        report_count("log out of domain", paths.sum())
         return torch.where(paths[:, None], torch.nan, x)
 
     def refuse(self, x: Tensor) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sgdsde.sdes.functions import even_phi_pair, phi_pair
 from sgdsde.symmetric import eigenpairs
-from sgdsde.types import DomainError, InputError, report_count, report_flags, report_worst, suggest
+from sgdsde.types import DomainError, InputError, may_look, report_count, report_flags, report_worst, suggest
 
 POLICIES = ("stop", "raise", "project")
 
@@ -57,16 +57,19 @@ def _root_pairs(Q: Tensor, policy: str) -> tuple[Tensor, Tensor]:
     values, vectors = eigenpairs(Q)
     indefinite = values.amin(1) < _tolerance(values)
     roots = values.clamp_min(0).sqrt()
-    if bool(indefinite.any()):
-        report_count("psd indefinite", int(indefinite.sum()))
-        negative, positive = (-values[indefinite]).clamp_min(0).sum(1), values[indefinite].clamp_min(0).sum(1)
-        worst = float((negative / positive).max())
-        report_worst("psd defect", worst)
-        if policy == "raise":
-            raise DomainError(indefinite_message(worst))
-        if policy == "stop":
-            report_flags(indefinite)
-            roots = torch.where(indefinite[:, None], torch.nan, roots)
+    look = may_look()
+    if look and not bool(indefinite.any()):
+        return roots, vectors
+    negative, positive = (-values).clamp_min(0).sum(1), values.clamp_min(0).sum(1)
+    worst = torch.where(indefinite, negative / positive, -torch.inf).max()
+    report_count("psd indefinite", indefinite.sum())
+    report_worst("psd defect", worst)
+    if look and policy == "raise":
+        raise DomainError(indefinite_message(float(worst)))
+    if policy == "stop":
+        report_flags(indefinite)
+    if policy != "project":
+        roots = torch.where(indefinite[:, None], torch.nan, roots)
     return roots, vectors
 
 
