@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.objective import Points
+from sgdsde.rng import normals
 from sgdsde.types import Conventions, InputError, expected, positive, whole
 
 
@@ -93,6 +94,14 @@ class DrivenKernel(Kernel):
     @abstractmethod
     def step(self, theta: Points, t: float, dw: Tensor) -> Points:
         """One step of length dt from SDE time t with dw ~ N(0, dt·I), ``[P, noise_dim]``."""
+
+    def draw(self, theta: Points, generator: torch.Generator) -> Tensor:
+        """What one step of ``advance`` takes from the stream: its increment, ``[P, noise_dim]``."""
+        return normals(theta, self.noise_dim, generator, self.dt**0.5)
+
+    def follow(self, theta: Points, t: float, drawn: Tensor) -> Points:
+        """What ``advance`` makes of it, to the last digit: the step from SDE time t."""
+        return self.step(theta, t, drawn)
 
     @property
     def dt(self) -> float:

@@ -1,4 +1,4 @@
-"""A driven kernel with its increments from elsewhere: what counter-based and weak increments share."""
+"""Kernels around a driven kernel: what counter-based and weak increments and recorded steps share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sgdsde.kernels.sgd import SGD
 from sgdsde.types import Conventions, InputError
 
 
-class Driven(Kernel):
-    """``kernel``, stepped with :meth:`increments`.
+class Around(Kernel):
+    """A kernel that steps another, ``kernel``, by its ``step``.
 
     Raises:
         InputError: the kernel takes no Brownian increments.
@@ -26,18 +26,8 @@ class Driven(Kernel):
         self.kernel = kernel
         self.dim, self.tick, self.noise_dim, self.substeps, self.dt = kernel.dim, kernel.tick, kernel.noise_dim, kernel.substeps, kernel.dt
 
-    @abstractmethod
-    def increments(self, state: State, step: int, generator: Generator) -> Tensor:
-        """Step number ``step`` of the run: increments over dt for each path, ``[P, noise_dim]``."""
-
     def init(self, theta: Tensor, generator: Generator) -> State:
         return self.kernel.init(theta, generator)
-
-    def advance(self, state: State, k: int, generator: Generator) -> State:
-        for j in range(self.substeps):
-            dw = self.increments(state, k * self.substeps + j, generator)
-            state = state._replace(theta=self.kernel.step(state.theta, (k + j / self.substeps) * self.tick, dw))
-        return state
 
     @property
     def width(self) -> int:
@@ -48,3 +38,17 @@ class Driven(Kernel):
 
     def conventions(self) -> Conventions:
         return self.kernel.conventions()
+
+
+class Driven(Around):
+    """``kernel``, stepped with :meth:`increments`."""
+
+    @abstractmethod
+    def increments(self, state: State, step: int, generator: Generator) -> Tensor:
+        """Step number ``step`` of the run: increments over dt for each path, ``[P, noise_dim]``."""
+
+    def advance(self, state: State, k: int, generator: Generator) -> State:
+        for j in range(self.substeps):
+            dw = self.increments(state, k * self.substeps + j, generator)
+            state = state._replace(theta=self.kernel.step(state.theta, (k + j / self.substeps) * self.tick, dw))
+        return state

@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from sgdsde.kernel import DrivenKernel, State, substeps_in
 from sgdsde.kernels.linear import AffineStep
-from sgdsde.rng import normals
 from sgdsde.sde import SDE, as_sde
 from sgdsde.sdes.hasme import HASME
 from sgdsde.sdes.sme1 import SME1
@@ -54,10 +53,9 @@ class Integrator(DrivenKernel):
         return self.model_step(theta, t, dw) if self._linear is None else self._linear(theta, dw)
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
-        theta, scale = state.theta, self.dt**0.5
+        theta = state.theta
         for j in range(self.substeps):
-            dw = normals(theta, self.noise_dim, generator, scale)
-            theta = self.step(theta, (k + j / self.substeps) * self.tick, dw)
+            theta = self.step(theta, (k + j / self.substeps) * self.tick, self.draw(theta, generator))
         return State(theta)
 
     @property

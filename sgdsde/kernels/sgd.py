@@ -1,4 +1,8 @@
-"""Stochastic gradient descent: θ⁺ = θ − η·ĝ(θ), ĝ drawn by the noise. One iterate is one tick of SDE time η."""
+"""Stochastic gradient descent: θ⁺ = θ − η·ĝ(θ), ĝ drawn by the noise. One iterate is one tick of SDE time η.
+
+Where an objective knows how to take steps on given batches (``facts.descend``), minibatch SGD hands it the batches and never sees ĝ. The batches are the ones
+that ĝ would have been drawn from, so both ways are the same path to rounding.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,12 @@ from sgdsde.kernel import DrivenKernel, State
 from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
-from sgdsde.rng import stream
+from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
+from sgdsde.rng import normals, stream
 from sgdsde.types import Conventions, InputError, positive
+
+#: indices drawn at once for several steps, at most
+_INDICES = 2**19
 
 
 class SGD(DrivenKernel):
@@ -44,8 +52,25 @@ class SGD(DrivenKernel):
             return max(self.noise_dim, self.noise.objective.n, self.dim)
         return max(self.dim, getattr(self.noise, "batch_size", 1))
 
+    @property
+    def leaps(self) -> bool:  # type: ignore[override]
+        """Whether the objective takes the steps: batches of these very noises, a subclass may draw in another way."""
+        return type(self.noise) in (Minibatch, MinibatchWithoutReplacement) and self.noise.objective.facts.descend is not None
+
     def advance(self, state: State, k: int, generator: torch.Generator) -> State:
+        if self.leaps:
+            return self.leap(state, k, 1, generator)
         return State(torch.sub(state.theta, self.noise.draw(state.theta, generator), alpha=self.eta))
+
+    def leap(self, state: State, k: int, ticks: int, generator: torch.Generator) -> State:
+        noise, descend, theta = self.noise, self.noise.objective.facts.descend, state.theta
+        if not self.leaps or descend is None or not isinstance(noise, Minibatch | MinibatchWithoutReplacement):
+            return super().leap(state, k, ticks, generator)
+        at_once = max(1, _INDICES // (max(1, theta.shape[0]) * noise.batch_size))
+        for first in range(0, ticks, at_once):
+            batches = torch.stack([noise.batches(theta, generator) for _ in range(min(at_once, ticks - first))])  # [steps, paths, batch]
+            theta = descend(theta, batches, self.eta, 0.0)
+        return State(theta)
 
     def gaussian_noise(self) -> GaussianNoise:
         """The noise, if a Brownian motion can drive it.
@@ -64,6 +89,13 @@ class SGD(DrivenKernel):
 
     def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
         return theta - self.eta * self.gaussian_noise().draw_from(theta, dw * self.eta**-0.5)
+
+    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+        """The normals z of a Gaussian noise, ``[P, noise_dim]``."""
+        return normals(theta, self.noise_dim, generator)
+
+    def follow(self, theta: Tensor, t: float, drawn: Tensor) -> Tensor:
+        return torch.sub(theta, self.gaussian_noise().draw_from(theta, drawn), alpha=self.eta)
 
     def check(self, theta: Tensor) -> None:
         probe = theta[:1]
