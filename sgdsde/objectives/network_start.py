@@ -30,12 +30,12 @@ def redraw(module: nn.Module, flatten: Callable[[nn.Module], Tensor], paths: int
         source = stream(int(torch.randint(2**62, (), generator=generator, device=generator.device)), "network initial")
     rows = []
     with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(source.get_state())
+        torch.set_rng_state(torch.Generator.get_state(source))  # torch's own part of it: a stream may have other sources
         for _ in range(paths):
             for reset in resets:
                 reset()
             rows.append(flatten(copied))
-        source.set_state(torch.get_rng_state())
+        torch.Generator.set_state(source, torch.get_rng_state())
     return torch.stack(rows).to(generator.device)
 
 
