@@ -1,5 +1,6 @@
 """Kernels, one per file: SGD and its variants, integrators of SDEs; see :class:`sgdsde.kernel.Kernel`."""
 
+from sgdsde.kernels.captured import Captured
 from sgdsde.kernels.counter_streams import CounterStreams
 from sgdsde.kernels.coupled import Coupled
 from sgdsde.kernels.euler_maruyama import EulerMaruyama
@@ -17,6 +18,7 @@ from sgdsde.kernels.weak_increments import WeakIncrements
 __all__ = [
     "SGD",
     "SVAG",
+    "Captured",
     "Constant",
     "Cosine",
     "CounterStreams",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import sgdsde as sg
 from sgdsde.kernel import DrivenKernel, Kernel
-from sgdsde.kernels.driven import Driven
+from sgdsde.kernels.driven import Around
 from sgdsde.kernels.integrator import Integrator
 from sgdsde.kernels.linear import AffineStep
 from sgdsde.stats import check_covariance, check_mean
@@ -77,7 +77,7 @@ def law_of(kernel: Kernel) -> tuple[Law, int] | None:
     if isinstance(kernel, sg.kernels.TorchSDE):
         methods = {"euler": euler, "srk": srk, "heun": heun, "midpoint": heun}
         return (methods[kernel.method](kernel), kernel.substeps) if kernel.sde.affine() is not None else None
-    if isinstance(kernel, Driven):
+    if isinstance(kernel, Around):
         return law_of(kernel.kernel)
     rules = {sg.kernels.EulerMaruyama: euler, sg.kernels.Heun: heun, sg.kernels.ExactOU: exact}
     if isinstance(kernel, Integrator):
