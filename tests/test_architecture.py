@@ -137,7 +137,7 @@ def test_files_are_short_and_say_what_they_are(file: Path) -> None:
 
 #: functions that draw numbers, of torch with and of numpy without a generator as an argument
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like", "randn_like", "randint_like"}
-NUMPY_STREAMS = {"default_rng", "SeedSequence", "Generator", "RandomState", "PCG64", "Philox", "BitGenerator"}
+NUMPY_STREAMS = {"default_rng", "SeedSequence", "Generator", "RandomState", "PCG64", "Philox", "SFC64", "BitGenerator"}
 FORBIDDEN = {"eval", "exec", "torch.load", "pickle.load", "pickle.loads", "yaml.load", "yaml.unsafe_load", "torch.manual_seed", "torch.seed", "random.seed"}
 
 
