@@ -35,13 +35,36 @@ INTERPRETED = """
             off = linear_steps(kept, F, s, G, key=key, first_path=first, first_step=3, steps=5)  # the mutant: one step late
             assert float((off - x).abs().max()) > 1e-2
 
+    from sgdsde.kernels.fused_dense import dense_steps
+
+    draws = torch.Generator().manual_seed(1)
+    for paths, dim, width, first in ((300, 2, 2, 0), (70, 3, 3, 5), (33, 8, 8, 7), (65, 1, 4, 2), (40, 5, 2, 3), (10, 16, 16, 11)):
+        for dtype, close in ((torch.float64, 1e-14), (torch.float32, 4e-6)):
+            x, F, s, G = (torch.randn(*shape, generator=draws).to(dtype) * 0.3 for shape in ((paths, dim), (dim, dim), (dim,), (dim, width)))
+            kept = x.clone()
+            fused = dense_steps(x, F, s, G, key=key, first_path=first, first_step=4, steps=5)
+            assert torch.equal(x, kept)
+            for step in range(4, 9):
+                x = x @ F.T + s + counter_normals(key, step, torch.arange(first, first + paths), width, dtype=dtype) @ G.T
+            assert float((fused - x).abs().max()) < close * max(1.0, float(x.abs().max())), (paths, dim, width, dtype)
+            turned = dense_steps(kept, F.T if dim > 1 else 0.9 * F, s, G, key=key, first_path=first, first_step=4, steps=5)  # the mutant: a transpose
+            assert float((turned - x).abs().max()) > 1e-3
+
     # through the loop: every kernel that may leap, as if its points lived on a device
+    dense = sg.noises.Gaussian(sg.objectives.Quadratic([[1.0, 0.3], [0.3, 0.5]]), torch.tensor([[0.2, -0.1], [-0.1, 0.4]], dtype=torch.float64))
+    matrices = sg.kernels.CounterStreams(sg.kernels.Heun(sg.sdes.HASME(dense, 0.5), 0.125))
+    options = {"horizon": 5.0, "save": [0.5, 3.0, 5.0], "paths": 150, "seed": 3, "progress": False}
+    stepped = sg.simulate(matrices, [1.0, -1.0], block_size=64, **options).states
     kernel = sg.kernels.CounterStreams(sg.kernels.Heun(sg.sdes.HASME(sg.noises.Gaussian(sg.objectives.Quadratic([1.0, 0.3, 0.1]), 0.2), 0.5), 0.125))
     plain = sg.simulate(kernel, [1.0, -1.0, 0.5], horizon=5.0, save=[0.5, 3.0, 5.0], paths=150, seed=3, block_size=64, progress=False).states
     sg.kernels.CounterStreams._fusible = lambda self, theta: self.kernel._linear
     fused = sg.simulate(kernel, [1.0, -1.0, 0.5], horizon=5.0, save=[0.5, 3.0, 5.0], paths=150, seed=3, block_size=50, progress=False).states
     assert kernel.leaps
     assert float((fused - plain).abs().max()) < 1e-13
+    fused = sg.simulate(matrices, [1.0, -1.0], block_size=50, **options).states
+    assert matrices.leaps
+    assert not matrices.kernel._linear.diagonal
+    assert float((fused - stepped).abs().max()) < 1e-13
     print("equal")
 """
 
@@ -59,6 +82,16 @@ COMPILED = """
         built = compile(source, target=GPUTarget("cuda", 90, 32))
         assert len(built.asm["cubin"]) > 1000 and "mul.hi.u64" in built.asm["ptx"]
         assert built.asm["ptx"].count("st.global") == 8, real  # every coordinate of a lane is written once, after the steps
+
+    from sgdsde.kernels.fused_dense import _dense_steps, program_size
+
+    names = "x F s Gc Gs first_path paths dim per_path key0 key1 first_step steps D W block".split()
+    for real, size in (("fp32", 4), ("fp64", 8)):
+        for D, W in ((2, 1), (16, 8)):
+            kinds = [f"*{real}"] * 5 + ["i64"] + ["i32"] * 3 + ["i64"] * 2 + ["i32"] * 2 + ["constexpr"] * 3
+            constants = {(13,): D, (14,): W, (15,): program_size(D, W, size)}
+            built = compile(ASTSource(fn=_dense_steps, signature=dict(zip(names, kinds)), constexprs=constants), target=GPUTarget("cuda", 90, 32))
+            assert len(built.asm["cubin"]) > 1000 and "mul.hi.u64" in built.asm["ptx"]
     print("compiled")
 """
 
@@ -84,8 +117,9 @@ def test_the_fused_step_is_its_cpu_twin_in_the_interpreter() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_fused_step_is_its_cpu_twin_on_the_device(dtype: torch.dtype) -> None:
-    noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0, 0.3, 0.1]), 0.2)
+@pytest.mark.parametrize("hessian", [[1.0, 0.3, 0.1], [[1.0, 0.3, 0.1], [0.3, 0.5, -0.2], [0.1, -0.2, 0.4]]], ids=["element-wise", "dense"])
+def test_the_fused_step_is_its_cpu_twin_on_the_device(hessian: list, dtype: torch.dtype) -> None:
+    noise = sg.noises.Gaussian(sg.objectives.Quadratic(hessian), 0.2)
     kernel = sg.kernels.CounterStreams(sg.kernels.Heun(sg.sdes.HASME(noise, 0.5), 0.125))
     start = torch.tensor([1.0, -1.0, 0.5], dtype=dtype)
     options = {"horizon": 5.0, "save": [0.5, 5.0], "paths": 5000, "seed": 3, "progress": False}

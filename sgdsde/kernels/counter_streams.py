@@ -8,7 +8,7 @@ faster in float32 (benchmarks/increments.md); these serve runs whose block size 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor
@@ -24,6 +24,9 @@ from sgdsde.kernels.sgd import SGD
 from sgdsde.noise import CountedNoise
 from sgdsde.rng import Stream
 from sgdsde.types import InputError
+
+#: dimensions up to which a dense step's matrices stay in a program's registers
+_REGISTERS = 16
 
 
 class CounterStreams(Driven):
@@ -82,7 +85,7 @@ class CounterStreams(Driven):
 
     @property
     def leaps(self) -> bool:  # type: ignore[override]
-        """On a CUDA device element-wise linear steps are fused: many ticks in one launch (:mod:`sgdsde.kernels.fused`)."""
+        """On a CUDA device linear steps are fused, many ticks in one launch: element-wise ones (:mod:`.fused`) and small dense ones (:mod:`.fused_dense`)."""
         return self._fused is not None
 
     def leap(self, state: State, k: int, ticks: int, generator: Generator) -> State:
@@ -90,20 +93,25 @@ class CounterStreams(Driven):
         paths, key = state.memory
         if step is None or not len(paths) or int(paths[-1] - paths[0]) + 1 != len(paths):
             return super().leap(state, k, ticks, generator)
-        from sgdsde.kernels.fused import linear_steps
+        where: dict[str, Any] = {"key": _unsigned(key), "first_path": int(paths[0]), "first_step": k * self.substeps, "steps": ticks * self.substeps}
+        F, s, G = (part.to(state.theta) for part in (step.F, step.s, step.G * self.dt**0.5))
+        if step.diagonal:
+            from sgdsde.kernels.fused import linear_steps
 
-        F, s, G = (part.to(state.theta) for part in (step.F.diagonal(), step.s, step.G.diagonal() * self.dt**0.5))
-        begin, count = k * self.substeps, ticks * self.substeps
-        return state._replace(theta=linear_steps(state.theta, F, s, G, key=_unsigned(key), first_path=int(paths[0]), first_step=begin, steps=count))
+            return state._replace(theta=linear_steps(state.theta, F.diagonal(), s, G.diagonal(), **where))
+        from sgdsde.kernels.fused_dense import dense_steps
+
+        return state._replace(theta=dense_steps(state.theta, F, s, G, **where))
 
     def increments(self, state: State, step: int, generator: Generator) -> Tensor:
         paths, key = state.memory
         return counter_normals(_unsigned(key), step, paths, self.noise_dim, dtype=state.theta.dtype, scale=self.dt**0.5)
 
     def _fusible(self, theta: Tensor) -> AffineStep | None:
-        """The element-wise linear step, where the points live on a device with Triton."""
+        """The linear step, element-wise or small, where the points live on a device with Triton."""
         step = self.kernel._linear if isinstance(self.kernel, Integrator) else None
-        return step if step is not None and step.diagonal and theta.is_cuda and find_spec("triton") is not None else None
+        small = step is not None and (step.diagonal or (self.noise_dim > 0 and max(self.dim, self.noise_dim) <= _REGISTERS))
+        return step if small and theta.is_cuda and find_spec("triton") is not None else None
 
 
 def _unsigned(key: Tensor) -> Key:
