@@ -72,11 +72,23 @@ class Page:
         return table
 
     def promise(
-        self, work: str, must: str, found: float | None, *, at_least: float | None = None, at_most: float | None = None, dtype: str, threads: str
+        self,
+        work: str,
+        must: str,
+        found: float | None,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        most: float | None = None,
+        dtype: str,
+        threads: str,
     ) -> None:
-        """Settle a row of the contract; ``found`` None: not measured here."""
+        """Settle a row of the contract; ``found`` None: not measured here; ``most``: what the floor of the work would reach."""
         holds = None if found is None else (at_least is None or found >= at_least) and (at_most is None or found <= at_most)
-        self.promises.append(Promise(work, must, "not measured" if found is None else f"{found:.3g}", holds, dtype, threads))
+        words = "not measured" if found is None else f"{found:.3g}"
+        if holds is False and most is not None:
+            words += f" (the floor itself: {most:.3g})"
+        self.promises.append(Promise(work, must, words, holds, dtype, threads))
 
     def stamp(self) -> dict[str, str]:
         """Machine, versions, date, code, load."""
