@@ -33,8 +33,8 @@ class Facts:
     ``[P, dim, dim]``; ``weighted_grad(theta, weights, batch)`` → [P, dim], ∇Σᵢwᵢℓᵢ (weights None: the mean); ``hvp_at(theta)`` → a function v ↦ Hv
     of [P, dim] or [P, k, dim], for many products at one point; ``hessian_diagonal(theta)`` → [P, dim]: H is diagonal everywhere, and this is its diagonal
     (given beside ``hessian``; functions of H then need no eigenvectors); ``descend(theta, batches, eta, decay)`` → [P, dim], a step
-    θ ← (1 − η·decay)θ − η∇(1/B)Σ_{i∈batch}ℓᵢ on each of the batches ``[K, P, B]``, the same to the last bit in one call or in K. ``minima`` and ``saddles`` are tuples of points; ``barrier`` is f(saddle) −
-    f(minimum) at the lowest pass that leads out of the deepest minimum.
+    θ ← (1 − η·decay)θ − η∇(1/B)Σ_{i∈batch}ℓᵢ on each of the batches ``[K, P, B]``, the same to the last bit in one call or in K. ``minima`` and ``saddles`` are
+    tuples of points; ``barrier`` is f(saddle) − f(minimum) at the lowest pass that leads out of the deepest minimum.
 
     Example:
         >>> facts = sg.Facts(hessian=lambda theta: 4 * torch.ones(len(theta), 1, 1), minima=((0.0,),), constant_hessian=True)

@@ -100,7 +100,7 @@ class SGD(DrivenKernel):
     def check(self, theta: Tensor) -> None:
         probe = theta[:1]
         self.noise.check(probe)
-        stated = self.noise.objective.facts.grad
+        stated = None if self.leaps else self.noise.objective.facts.grad  # where the objective takes the steps no full gradient is wanted
         drawn = {f"{type(self.noise).__name__}.draw": self.noise.draw(probe, stream(0, "probe", device=theta.device))}
         for name, found in (drawn if stated is None else drawn | {"facts.grad": stated(probe)}).items():
             if tuple(found.shape) != tuple(probe.shape):

@@ -82,6 +82,7 @@ class Network(Objective):
             hvp_at=self.method.hvp_at,
             third=None if thirds is None else thirds.third,
             third_trace=None if thirds is None else thirds.third_trace,
+            descend=self.method.descend if isinstance(self.method, Batched) else None,
         )
 
     @classmethod

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.objectives.memory import replicas_in_a_piece, require
+from sgdsde.objectives.network_descent import descend
 from sgdsde.objectives.network_layers import Chain, Layer
 from sgdsde.objectives.network_losses import Curve, OutputLoss
 from sgdsde.objectives.network_rows import weighted_grad_by_rows
@@ -80,6 +81,10 @@ class Batched:
                 if layer.first:
                     delta = _product(_weight(point, layer).transpose(1, 2), delta)
         return result
+
+    def descend(self, theta: Tensor, batches: Tensor, eta: float, decay: float = 0.0) -> Tensor:
+        """θ after a step of SGD on each of the batches ``[K, P, B]``: see :mod:`sgdsde.objectives.network_descent`."""
+        return descend(self.chain, self.loss, (self.inputs, self.targets), theta.detach(), batches, eta=eta, decay=decay)
 
     def sample_grads(self, theta: Tensor, batch: Tensor | None) -> Tensor:
         """gᵢ ``[P, B, dim]``."""

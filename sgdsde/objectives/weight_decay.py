@@ -48,6 +48,7 @@ class WeightDecay(Objective):
             hvp=self._hvp if known.hvp is not None else None,
             weighted_grad=self._weighted_grad if known.weighted_grad is not None else None,
             hvp_at=self._hvp_at if known.hvp_at is not None else None,
+            descend=self._descend if known.descend is not None else None,
         )
 
     @classmethod
@@ -81,3 +82,7 @@ class WeightDecay(Objective):
     def _weighted_grad(self, theta: Tensor, weights: Tensor | None, batch: Tensor | None) -> Tensor:
         mass = torch.ones_like(theta[:, :1]) if weights is None else weights.sum(1, keepdim=True)
         return calculus.weighted_grad(self.objective, theta, weights, batch) + self.strength * mass * theta
+
+    def _descend(self, theta: Tensor, batches: Tensor, eta: float, decay: float) -> Tensor:
+        assert self.objective.facts.descend is not None
+        return self.objective.facts.descend(theta, batches, eta, decay + self.strength)
