@@ -7,7 +7,7 @@ All samples of all starts lie in one network; ``rows[s]`` are those of start s. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -123,11 +123,17 @@ def train_to_loss(network: Network, rows: Tensor, theta: Tensor, *, batch: int, 
 
 def train_through(network: Network, rows: Tensor, theta: Tensor, *, batch: int, save: Sequence[int], seed: int) -> Float[Tensor, "saved starts dim"]:
     """Every start at the steps ``save`` (ascending)."""
-    method, order, found = batched(network), _order(rows, batch, seed), []
-    for k in range(save[-1] + 1):
-        found += [theta] * (k in save)
-        theta = theta - RATE * method.weighted_grad(theta, None, _taken(rows, order.at(k)))
-    return torch.stack(found)
+    walk = each_step(network, rows, theta, batch=batch, steps=save[-1], seed=seed)
+    return torch.stack([point for k, (point, _) in enumerate(walk) if k in save])
+
+
+def each_step(network: Network, rows: Tensor, theta: Tensor, *, batch: int, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(θ_k, ĝ_k) of every start, k = 0 … ``steps``, where θ_{k+1} = θ_k − ηĝ_k."""
+    method, order = batched(network), _order(rows, batch, seed)
+    for k in range(steps + 1):
+        gradient = method.weighted_grad(theta, None, _taken(rows, order.at(k)))
+        yield theta, gradient
+        theta = theta - RATE * gradient
 
 
 def _order(rows: Tensor, batch: int, seed: int) -> Batches:
