@@ -96,7 +96,7 @@ def _panels(rises: Mapping[int, np.ndarray], windows: Sequence[int], cosines: np
     shares = _band("rises", np.array([max(step, FIRST) for step in rises]), list(rises.values()))
     angles = _band("cosine", np.array(windows[1:]), [cosines[before:window].mean(0) for before, window in pairwise(windows)])
     return (
-        Panel("Steps that raise the loss", f"step (0 drawn at {FIRST})", "share of redraws with Δ > 0", (shares,), log="x", note=note),
+        Panel("Steps that raise the loss", f"step (0 drawn at {FIRST})", "share of redraws with Δ > 0", (shares,), log="x", note=note, y_range=(-0.12, 1.0)),
         Panel("Angle between consecutive steps", "step at the end of the window", "mean cosine", (angles,), log="x", level=0.0, note=note),
     )
 
