@@ -82,7 +82,7 @@ def rare_exit_time(
     Example:
         >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([1.0]), 1.0)
         >>> region = sg.regions.Interval(-1.2, 1.2)
-        >>> found = sg.rare_exit_time(sg.kernels.SGD(noise, 0.2), [0.0], region=region, seed=1, effort=256, replicas=8)
+        >>> found = sg.rare_exit_time(sg.kernels.SGD(noise, 0.2), [0.0], region=region, seed=1, effort=512, replicas=8)
         >>> exact = sg.oracles.sgd_mean_exit(noise, 0.2, [0.0], region).mean
         >>> bool(found.mean.low < exact < found.mean.high)
         True

@@ -53,11 +53,12 @@ def lost_copies(pieces: Pieces, count: int, owners: int, generator: Generator) -
 
 
 def test_mutants_of_the_clock_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The late clock costs a tenth of the mean, nine standard errors at 2,048 replicas."""
     case = quadratic(0.3, 1.5)
     for mutant in (Late, Unarmed):
         with monkeypatch.context() as patch:
             patch.setattr(splitting, "Walkers", mutant)
-            result = run(case, effort=64, replicas=512)
+            result = run(case, effort=64, replicas=2048)
         with pytest.raises(CheckFailed):
             agrees(result, case[3])
 
@@ -69,6 +70,7 @@ def test_mutants_of_the_weights_are_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, mutant in (("excursions", stopped_at_the_level), ("resampled", lost_copies)):
         with monkeypatch.context() as patch:
             patch.setattr(splitting, name, mutant)
+            patch.setattr(splitting, "_TRUSTED", 0)  # the dropped passages leave so few points that a run would be warned of
             result = run(case, levels=levels, effort=256)
         with pytest.raises(CheckFailed):
             agrees(result, case[3])
