@@ -78,6 +78,9 @@ class AtlasMap(Study[Config]):
         names = ("advice", "predicted", "exact", "asymptotic")
         return {name: Moments.of(np.array([one[name] for one in found], dtype=float)[None]) for name in names}
 
+    def samples(self, config: Config, cell: str, name: str, *, paths: int) -> int:
+        return 1  # deterministic: a block is computed once, whatever the number of paths
+
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
         lines: list[Line] = []
         panels: list[Panel] = []

@@ -72,6 +72,9 @@ class CostToAccuracy(Study[Config]):
         values = _values(config, problem, estimator, paths, seed)  # [paths] or (values, controls, expected)
         return {str(size): Moments.of(np.array([_estimate(values, slice(k, k + size)) for k in range(0, paths - size + 1, size)])) for size in GROUPS}
 
+    def samples(self, config: Config, cell: str, name: str, *, paths: int) -> int:
+        return paths // int(name)  # estimates from groups of paths
+
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
         lines, panels = [], []
         for problem in config.problem:

@@ -85,6 +85,9 @@ class EscapePaths(Study[Config]):
         square, other = (a**2).sum(-1).T, (b**2).sum(-1).T  # [paths, times]
         return {"apart": Moments.of(((a - b) ** 2).sum(-1).T), "size": Moments.of(square), "gain": Moments.of(other - square)}
 
+    def samples(self, config: Config, cell: str, name: str, *, paths: int) -> int:
+        return 1 if cell.startswith("drawn ") else paths  # the few paths of a picture are one sample of the whole picture
+
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
         image = self._levels(config)
         panels: list[Panel] = []

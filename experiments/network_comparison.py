@@ -116,7 +116,7 @@ class NetworkComparison(Study[Config]):
     def block(self, config: Config, cell: str, *, paths: int, seed: int) -> Mapping[str, Moments]:
         seed %= 2**62
         if cell == PILOT:
-            return self._pilot(config, max(2, round(config.pilot * paths / config.paths)), seed)
+            return self._pilot(config, _pilot_paths(config, paths), seed)
         task = network_problems.problem(_kind(config))
         if cell == MAP:
             eta = 0.3 / network_problems.largest(task.objective, self._start(config, task, MIDDLE))
@@ -131,6 +131,9 @@ class NetworkComparison(Study[Config]):
             task, anchor, eta=eta, batch=changed.batch, models=_models(changed), saves=config.saves, substeps=config.substeps, paths=paths, seed=seed,
             functions=config.functions,
         )  # fmt: skip
+
+    def samples(self, config: Config, cell: str, name: str, *, paths: int) -> int:
+        return _pilot_paths(config, paths) if cell == PILOT else paths if cell == MAP else network_study.samples_of(name, paths)
 
     def _pilot(self, config: Config, paths: int, seed: int) -> Mapping[str, Moments]:
         """One entry a start and x."""
@@ -205,6 +208,11 @@ def _shown(config: Config) -> tuple[str, ...]:
 def _kind(config: Config) -> Kind:
     names = ("data", "folder", "samples", "held_out", "network", "width", "depth", "components")
     return Kind(**{name: getattr(config, name) for name in names}, dtype=config.precision)
+
+
+def _pilot_paths(config: Config, paths: int) -> int:
+    """The pilot's share of a block, two paths at the least."""
+    return max(2, round(config.pilot * paths / config.paths))
 
 
 def _dense(config: Config) -> bool:

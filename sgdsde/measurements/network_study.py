@@ -35,6 +35,8 @@ DENSE_MODELS = ("GradientFlow", "SME1", "SME2", "SPF", "HASME", "HASMEProduct", 
 LARGE_MODELS = ("GradientFlow", "SME1", "SME2", "HASMEProduct")
 COLUMNS = ("loss", "squared distance", "function distance", "accuracy", "top", "tr Cov")
 SVAG_L = 4
+#: SGD and SVAG run this many times the paths of a model, for no twin makes their noise small; GD has none
+MORE, GD_PATHS = 4, 2
 #: the largest ηλ of the defect map
 DEFECT_X = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -83,10 +85,10 @@ def block(
         centred: np.ndarray = along - along.mean(0)
         return centred**2 * (len(along) / (len(along) - 1))
 
-    keep("SGD", run(SGD(noise, eta), 4 * paths, 1))
-    keep("SVAG", run(SVAG(noise, eta, SVAG_L), 4 * paths, 2))
+    keep("SGD", run(SGD(noise, eta), MORE * paths, 1))
+    keep("SVAG", run(SVAG(noise, eta, SVAG_L), MORE * paths, 2))
     if task.dense:
-        keep("GD", run(SGD(Gaussian(task.objective, 0.0), eta), 2, 3))
+        keep("GD", run(SGD(Gaussian(task.objective, 0.0), eta), GD_PATHS, 3))
     for index, model in enumerate(models):
         pair = Coupled(SGD(surrogate, eta), Heun(build(task, model, surrogate, eta, functions), eta / substeps))
         first, second = pair.split(run(pair, paths, 0))
@@ -97,6 +99,12 @@ def block(
         found[f"error {model}"] = Moments.of(keep(model, second) - twin)
         found[f"spread {model}"] = Moments.of(squares(second) - squares(first))
     return found
+
+
+def samples_of(name: str, paths: int) -> int:
+    """How many paths the reducer ``name`` of :func:`block` holds."""
+    process = name.removeprefix("values ").removeprefix("along ")
+    return GD_PATHS if process == "GD" else MORE * paths if process in ("SGD", "SVAG") else paths
 
 
 def defects(task: Problem, *, eta: float, batch: int, marks: Sequence[int], paths: int, seed: int) -> Moments:

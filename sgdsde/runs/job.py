@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sgdsde.runs.asked import refuse_other_counts
 from sgdsde.runs.config import resolve
 from sgdsde.runs.identity import code_digest
 from sgdsde.runs.listing import load
@@ -36,7 +37,7 @@ def run_study_job(job: StudyJob) -> Product:
     """Compute one block.
 
     Raises:
-        InputError: this worker's code differs from the driver's, or the study refuses its input.
+        InputError: this worker's code differs from the driver's, the study refuses its input, or the block holds fewer or more paths than it was asked for.
         NotFinite: the block holds NaN or infinity.
     """
     start = time.perf_counter()
@@ -48,7 +49,9 @@ def run_study_job(job: StudyJob) -> Product:
     config = resolve(study.config, [("the driver", job.config)])
     with single_threaded():
         reducers = study.block(config, job.cell, paths=job.paths, seed=job.seed)
-    tree = {name: reducer.to_tree() for name, reducer in _checked(job, reducers).items()}
+    wanted = {name: study.samples(config, job.cell, name, paths=job.paths) for name in _checked(job, reducers)}
+    refuse_other_counts(reducers, wanted, place=f"{job.study}, cell {job.cell!r}, block {job.part}", paths=job.paths)
+    tree = {name: reducer.to_tree() for name, reducer in reducers.items()}
     refuse_non_finite(tree)
     return product_of(tree, seconds=time.perf_counter() - start, device=device_name(config.device))
 

@@ -77,11 +77,15 @@ class Study(ABC, Generic[C]):
 
     @abstractmethod
     def block(self, config: C, cell: str, *, paths: int, seed: int) -> Mapping[str, Moments | Histogram]:
-        """One block of a cell: ``paths`` paths, all random numbers from ``seed``; reducers by name."""
+        """One block of a cell: ``paths`` paths, no more and no fewer, all random numbers from ``seed``; reducers by name."""
 
     @abstractmethod
     def summary(self, config: C, cells: Cells) -> Summary:
         """Lines and panels from the merged cells; pure."""
+
+    def samples(self, config: C, cell: str, name: str, *, paths: int) -> int:
+        """How many samples the reducer ``name`` of a block of ``paths`` paths holds: one a path, unless a study says otherwise. Other blocks are refused."""
+        return paths
 
     def check(self, config: C) -> None:
         """Refuse a configuration that is wrong as a whole, before any work."""

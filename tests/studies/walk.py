@@ -67,7 +67,7 @@ class Walk(Study[Config]):
         elif fault == "refuse":
             raise InputError("this block cannot be")
         elif fault == "big":
-            result["law"] = Histogram.of(np.zeros(1), np.linspace(-1, 1, 20_001))
+            result["law"] = Histogram.of(np.zeros(result["law"].total), np.linspace(-1, 1, 20_001))
 
     def summary(self, config: Config, cells: Mapping[str, Mapping[str, Any]]) -> Summary:
         lines = tuple(Line(cell, "mean", parts["end"].mean_estimate()) for cell, parts in cells.items())
