@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgdsde.heap import keep_freed
 from sgdsde.kernel import Kernel, State
 from sgdsde.types import InputError, Status, Tally, real, tallying
 
@@ -198,8 +199,10 @@ def one_thread() -> Iterator[None]:
     """Linear algebra on one thread: results differ with the number of threads, and blocks are the parallelism.
 
     The number belongs to the calling thread for some of torch's libraries and to the process for others (MKL). Where blocks run on several threads
-    of a process the last one out restores it; a thread that left earlier keeps 1 and remembers what it had.
+    of a process the last one out restores it; a thread that left earlier keeps 1 and remembers what it had. Memory that a step frees stays for the next one
+    (:mod:`sgdsde.heap`).
     """
+    keep_freed()
     with _threads.lock:
         if _threads.inside == 0:
             _threads.before = getattr(_here, "before", None) or torch.get_num_threads()
