@@ -169,9 +169,11 @@ def test_krylov_diffusion_and_terms_agree_with_dense() -> None:
         assert_close(found.diffuse(0.0, theta, dw), exact.terms(0.0, theta, dw)[1], 1e-12)
 
 
-@pytest.mark.parametrize("functions", [sg.sdes.Dense(), sg.sdes.Krylov(4)])
+@pytest.mark.parametrize("functions", [sg.sdes.Dense(), sg.sdes.Krylov(4, tolerance=0.0)])
 def test_domain_policies_path_by_path(functions: sg.sdes.Dense | sg.sdes.Krylov) -> None:
-    """Of three points one has ηλ = 1.2: it alone is NaN and flagged under stop, clipped and counted under clip; raise names the value."""
+    """Of three points one has ηλ = 1.2: it alone is NaN and flagged under stop, clipped and counted under clip; raise names the value. The gradient there sees
+    that direction by its rounding only, so that Lanczos has to go on to the end.
+    """
     f = Reflected(torch.tensor([12.0, 3.0, 1.0, 2.0]))
     noise = sg.noises.Gaussian(f, 1.0)
     y = torch.tensor([[1.5, 0.3, 0.1, 0.2], [0.0, 0.3, 0.1, 0.2], [2.0, 0.3, 0.1, 0.2]], dtype=T64)
