@@ -95,9 +95,9 @@ class DrivenKernel(Kernel):
     def step(self, theta: Points, t: float, dw: Tensor) -> Points:
         """One step of length dt from SDE time t with dw ~ N(0, dt·I), ``[P, noise_dim]``."""
 
-    def draw(self, theta: Points, generator: torch.Generator) -> Tensor:
-        """What one step of ``advance`` takes from the stream: its increment, ``[P, noise_dim]``."""
-        return normals(theta, self.noise_dim, generator, self.dt**0.5)
+    def draw(self, theta: Points, generator: torch.Generator, *, out: Tensor | None = None) -> Tensor:
+        """What one step of ``advance`` takes from the stream: its increment, ``[P, noise_dim]``; written to ``out`` where it is given."""
+        return normals(theta, self.noise_dim, generator, self.dt**0.5, out=out)
 
     def follow(self, theta: Points, t: float, drawn: Tensor) -> Points:
         """What ``advance`` makes of it, to the last digit: the step from SDE time t."""

@@ -79,9 +79,9 @@ def stream(seed: int, purpose: str, block: int = 0, device: torch.device | str =
     return generator
 
 
-def normals(like: torch.Tensor, width: int, generator: torch.Generator, scale: float = 1.0) -> torch.Tensor:
-    """scale·N(0, I), ``[P, width]``, in the dtype and on the device of ``like`` ``[P, …]``."""
-    z = torch.empty(like.shape[0], width, dtype=like.dtype, device=like.device)
+def normals(like: torch.Tensor, width: int, generator: torch.Generator, scale: float = 1.0, *, out: torch.Tensor | None = None) -> torch.Tensor:
+    """scale·N(0, I), ``[P, width]``, in the dtype and on the device of ``like`` ``[P, …]``; written to ``out``, of that shape, where it is given."""
+    z = torch.empty(like.shape[0], width, dtype=like.dtype, device=like.device) if out is None else out
     ziggurat = generator.ziggurat if isinstance(generator, Stream) and z.dtype == torch.float64 else None
     if ziggurat is None:
         return z.normal_(0.0, scale, generator=generator) if z.numel() else z

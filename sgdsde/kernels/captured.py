@@ -1,8 +1,8 @@
 """Steps recorded once and replayed: K ticks of an integrator as one launch on a CUDA device.
 
-A step of a general model is ten to a hundred operations, each of which the host launches by itself (5 to 10 µs); where an operation takes the device less, the
-device waits for the host. A recording (CUDA graph) of K ticks is launched as a whole. The random numbers are drawn outside it, from the block's own
-stream, in the kernel's own order and numbers: the points are those of the kernel itself, to the last digit on the same device.
+A step of a general model is ten to a hundred operations, each of which the host launches by itself; where they take the device less than a launch, it waits for
+the host. A recording (CUDA graph) of K ticks is launched as a whole. The random numbers are drawn outside it, from the block's own stream, in the kernel's own
+order and numbers, and the operations are the kernel's own: so are the points, bit for bit on the CPU, where the same buffers are stepped without a graph.
 """
 
 from __future__ import annotations
@@ -116,8 +116,9 @@ class Captured(Around):
                 point = self.kernel.follow(point, clock, self.kernel.draw(point, generators[1]))  # type: ignore[arg-type]
         if not torch.allclose(point, wanted, rtol=0, atol=0, equal_nan=True) or not torch.equal(*(g.get_state() for g in generators)):
             raise InputError(
-                f"{self._owner}: advance gives other numbers than its steps do (draw, then follow, {self.substeps} times), so recorded steps would not be "
-                "its own. Override draw and follow beside advance, or run the kernel itself."
+                f"{self._owner}: advance gives other numbers than its steps do (draw, then follow, {self.substeps} times) where they may not look at their "
+                "numbers, so recorded steps would not be its own. Override draw and follow beside advance, take a model that does not end its work by what it "
+                "has reached, or run the kernel itself."
             )
 
     def __getstate__(self) -> dict[str, Any]:

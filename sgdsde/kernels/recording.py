@@ -103,7 +103,7 @@ class Body:
             self._drawn = [self._kernel.draw(self._start, generator) for _ in range(self._steps)]
             return
         for drawn in self._drawn:
-            drawn.copy_(self._kernel.draw(self._start, generator))
+            self._kernel.draw(self._start, generator, out=drawn)
 
     def _once_more(self) -> None:
         device = self._start.device

@@ -90,9 +90,9 @@ class SGD(DrivenKernel):
     def step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
         return theta - self.eta * self.gaussian_noise().draw_from(theta, dw * self.eta**-0.5)
 
-    def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(self, theta: Tensor, generator: torch.Generator, *, out: Tensor | None = None) -> Tensor:
         """The normals z of a Gaussian noise, ``[P, noise_dim]``."""
-        return normals(theta, self.noise_dim, generator)
+        return normals(theta, self.noise_dim, generator, out=out)
 
     def follow(self, theta: Tensor, t: float, drawn: Tensor) -> Tensor:
         return torch.sub(theta, self.gaussian_noise().draw_from(theta, drawn), alpha=self.eta)

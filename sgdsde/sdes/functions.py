@@ -28,7 +28,9 @@ SERIES_FROM = 4
 def log1p_ratio(w: Tensor) -> Tensor:
     """log(1+w)/w, 1 at w = 0; NaN below −1."""
     zero = w == 0
-    if may_look() and not bool(zero.any()):
+    if not may_look():
+        return torch.log1p(w).div_(w).masked_fill_(zero, 1.0)
+    if not bool(zero.any()):
         return torch.log1p(w).div_(w)
     safe = torch.where(zero, torch.ones_like(w), w)
     return torch.where(zero, torch.ones_like(w), torch.log1p(safe) / safe)
@@ -73,7 +75,9 @@ def _pairs(x: Tensor, v: Tensor) -> Tensor:
 def _log_over(w: Tensor, log: Tensor) -> Tensor:
     """log/w where ``log`` is log|1+w|; near w = 0 through log1p(w), far from it through the given logarithm, which keeps its digits near u = 0."""
     near = w.abs() < 0.5
-    if may_look() and bool(near.all()):
+    if not may_look():
+        return torch.where(near, log1p_ratio(w), log / w)
+    if bool(near.all()):
         return log1p_ratio(w)
     return torch.where(near, log1p_ratio(torch.where(near, w, torch.zeros_like(w))), log / torch.where(near, torch.ones_like(w), w))
 
