@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 
 import torch
-from clock import median
+from clock import in_turn, median
 from floor_rates import Floors
 from models import ETA, SUBSTEPS, element_wise, turned_well, well
 from networks import BATCHES, NETS, network, ticks
@@ -25,8 +25,10 @@ from torch import Tensor, nn
 import sgdsde as sg
 from sgdsde import curvature
 from sgdsde.counter import counter_normals, key_of
-from sgdsde.kernel import State
 from sgdsde.rng import stream
+
+#: ticks of one recording, and of one timed piece of work
+TICKS, LEAP = 8, 32
 
 
 @dataclass(frozen=True)
@@ -116,51 +118,42 @@ def _simulate(kernel: sg.Kernel, block: int | None, paths: int, dtype: torch.dty
 
 
 def general(page: Page, sizes: Sizes) -> None:
-    """Steps through a model's own drift and diffusion: launched one operation at a time, and as one CUDA graph a tick."""
-    page.text("## General models: one operation at a time, and as a CUDA graph")
+    """Steps through a model's own drift and diffusion: launched one operation at a time, and recorded."""
+    page.text("## General models: one operation at a time, and recorded")
     page.text(
-        f"Heun, {SUBSTEPS} steps a tick of η, one block of paths. Graph: one tick captured once and replayed, random numbers included. Where",
-        "a model looks at its own numbers to decide (domain policies, eigenvectors) it cannot be captured, and the row says so.",
+        f"Heun, {SUBSTEPS} steps a tick of η, one block of paths, {LEAP} ticks. Recorded: `Captured`, {TICKS} ticks a CUDA graph; random numbers are drawn",
+        "outside it, and their time counts. Where a model reads its own numbers or calls a library for eigenvectors it cannot be recorded, and the row",
+        "says so. A dry run steps the same buffers without a graph.",
     )
-    table = page.table(["device", "dtype", "threads", "model", "paths", "eager, coordinate-steps/s", "graph, coordinate-steps/s", "graph / eager"])
+    table = page.table(["device", "dtype", "threads", "model", "paths", "eager, coordinate-steps/s", "recorded, coordinate-steps/s", "recorded / eager"])
     for name, make, dims in (("double well", well, (1,)), ("turned double well", turned_well, (2, 10))):
         for dim in dims:
             for model in ("SME1", "SME2", "HASME", "HASMEProduct"):
                 most = sizes.paths // (10 if dim > 3 else 1)  # eigenvectors in batches of 10⁶ take seconds
-                for paths in (most, most // 100):
-                    kernel = make(model, dim)
-                    theta = torch.full((paths, dim), 0.3, dtype=torch.float32, device=sizes.device)
-                    generator = stream(1, "device", device=sizes.device)
-                    state = kernel.init(theta, generator)
-                    done = paths * dim * SUBSTEPS
-                    eager = done / median(partial(kernel.advance, state, 0, generator), device=sizes.device)
-                    replay, why = captured(kernel, theta, generator)
-                    graph = done / median(replay, device=sizes.device) if replay else None
-                    cells = (f"{eager:.2g}", f"{graph:.2g}" if graph else why, f"{graph / eager:.1f}" if graph else "")
+                for paths in (most, max(1, most // 100)):
+                    eager, recorded, why = recorded_rates(make(model, dim), torch.full((paths, dim), 0.3, dtype=torch.float32, device=sizes.device))
+                    cells = (f"{eager:.2g}", f"{recorded:.2g}" if recorded else why, f"{recorded / eager:.1f}" if recorded else "")
                     table.row(sizes.device, "float32", 1, f"{name}, d = {dim}, {model}", f"{paths:,}", *cells)
 
 
-def captured(kernel: sg.Kernel, theta: Tensor, generator: torch.Generator) -> tuple[Callable[[], object] | None, str]:
-    """One tick as a CUDA graph that is replayed, or None and why there is none."""
-    if theta.device.type != "cuda":
-        return None, "no graphs on the CPU"
-    place = theta.clone()
+def recorded_rates(kernel: sg.Kernel, theta: Tensor) -> tuple[float, float | None, str]:
+    """Coordinate-steps a second of the kernel and of its recording, in turn; or why there is none."""
+    device = theta.device.type
+    work, why = {"eager": _leap(kernel, theta)}, ""
+    captured = sg.kernels.Captured(kernel, ticks=TICKS)
     try:
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            kernel.advance(State(place), 0, generator)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(generator)
-        with torch.cuda.graph(graph):
-            place.copy_(kernel.advance(State(place), 0, generator).theta)
-        graph.replay()
-        torch.cuda.synchronize()
-    except RuntimeError as error:
-        torch.cuda.synchronize()
-        return None, "not captured: " + str(error).splitlines()[0][:60].replace("|", "/")
-    return graph.replay, ""
+        captured.check(theta)
+        work["recorded"] = _leap(captured, theta)
+    except sg.types.InputError as error:
+        why = "refused: " + str(error).split("its step ")[-1].split(" (")[0]
+    found = in_turn(work, repeats=3, device=device)
+    done = theta.numel() * SUBSTEPS * LEAP
+    return done / found["eager"], done / found["recorded"] if "recorded" in found else None, why
+
+
+def _leap(kernel: sg.Kernel, theta: Tensor) -> Callable[[], object]:
+    generator = stream(1, "device", device=theta.device)
+    return partial(kernel.leap, kernel.init(theta, generator), 0, LEAP, generator)
 
 
 def ensembles(page: Page, sizes: Sizes) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 import sgdsde as sg
+from sgdsde.objective import like
 
 ETA = 0.1
 #: substeps of η; policies that keep every path in the run
@@ -33,14 +34,14 @@ class RotatedWell(sg.Objective):
         self.facts = sg.Facts(grad=self._grad, hessian=self._hessian)
 
     def sample_loss(self, theta: Tensor, batch: Tensor | None = None) -> Tensor:
-        return self._well.sample_loss(theta @ self._turn.to(theta).T, batch)
+        return self._well.sample_loss(theta @ like(self._turn, theta).T, batch)
 
     def _grad(self, theta: Tensor) -> Tensor:
-        turn = self._turn.to(theta)
+        turn = like(self._turn, theta)
         return self._well.facts.grad(theta @ turn.T) @ turn
 
     def _hessian(self, theta: Tensor) -> Tensor:
-        turn = self._turn.to(theta)
+        turn = like(self._turn, theta)
         return turn.T @ self._well.facts.hessian(theta @ turn.T) @ turn
 
 

@@ -34,6 +34,7 @@ KERNELS: dict[str, Kernel] = {
     "HASME, indefinite": heun("HASME", sg.noises.Gaussian(sg.objectives.DoubleWell(2, transverse=1.5), [[0.1, 0.099], [0.099, 0.1]]), eta=0.2),
     "HASME, projected": heun("HASME", sg.noises.Gaussian(sg.objectives.DoubleWell(2, transverse=1.5), [[0.1, 0.099], [0.099, 0.1]]), eta=0.2, **CLIPPED),
     "HASME3, covariance of theta": heun("HASME3", sg.noises.Gaussian(sg.objectives.DoubleWell(2), growing_covariance), **CLIPPED),
+    "even step, past the logarithm": heun("EvenStepHASME", sg.noises.Gaussian(WELL, 0.01), eta=0.8, **CLIPPED),
     "product form": heun("HASMEProduct", sg.noises.Gaussian(WIDE, full(3)), log="clip"),
     "SME3, surrogate": heun("SME3", LOGISTIC),
     "Euler, linear": sg.kernels.EulerMaruyama.examples()[0],
