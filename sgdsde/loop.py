@@ -41,12 +41,12 @@ def default_block_size(kernel: Kernel, paths: int) -> int:
 
 
 def describe(kernel: Kernel) -> str:
-    """The kernel in words: its class, and its SDE's."""
+    """The kernel in words: its class, and its SDE's, or the kernels inside it."""
     sde = getattr(kernel, "sde", None)
     inner = (
         type(sde).__name__
         if sde is not None
-        else ", ".join(describe(part) for part in (getattr(kernel, n, None) for n in ("a", "b")) if isinstance(part, Kernel))
+        else ", ".join(describe(part) for part in (getattr(kernel, n, None) for n in ("a", "b", "kernel")) if isinstance(part, Kernel))
     )
     return f"{type(kernel).__name__}({inner})" if inner else type(kernel).__name__
 
