@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -160,7 +162,62 @@ def test_memory_is_stated_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) ->
         run(Captured(captured.kernel, ticks=500), ticks=500, save=(500,))
 
 
+def test_the_recipe_names_the_kernel_inside() -> None:
+    assert run(Captured(KERNELS["HASME, clipped"])).recipe["kernel"] == "Captured(Heun(HASME))"
+
+
 # --- on a device -----------------------------------------------------------------------------------------------------------------------------
+
+
+class _Device:
+    """Stands for ``torch.cuda``: notes what is asked of it. Signatures are held against the real ones."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[str] = []
+        real = inspect.signature(torch.cuda.graph.__init__)
+        noting, told = self._noting, self.told
+
+        class CUDAGraph:
+            def replay(self) -> None:
+                told.append("replay")
+
+        class Stream:
+            def wait_stream(self, other: Any) -> None:
+                told.append("wait")
+
+        def graph(*words: Any, **named: Any) -> Any:
+            assert isinstance(real.bind(None, *words, **named).arguments["cuda_graph"], CUDAGraph)
+            return noting("capture")
+
+        for name, stand_in in {
+            "CUDAGraph": CUDAGraph,
+            "Stream": Stream,
+            "current_stream": Stream,
+            "graph": graph,
+            "device": lambda device: noting("device"),
+            "stream": lambda stream: noting("side"),
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, stand_in)
+
+    @contextmanager
+    def _noting(self, word: str) -> Iterator[None]:
+        self.told.append(word)
+        yield
+        self.told.append(f"end of {word}")
+
+
+def test_what_is_asked_of_a_device_and_in_which_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = _Device(monkeypatch)
+    place = torch.device("cuda", 1)
+    with recording.aside(place):
+        device.told.append("pass")
+    assert device.told == ["device", "wait", "side", "pass", "end of side", "wait", "end of device"]
+    device.told.clear()
+    graph = recording.record(lambda: device.told.append("pass"), place)
+    assert device.told == ["device", "capture", "pass", "end of capture", "end of device"]
+    device.told.clear()
+    graph()
+    assert device.told == ["device", "replay", "end of device"]  # no pass
 
 
 @pytest.mark.gpu

@@ -32,12 +32,13 @@ class Graph:
     """A pass recorded on a CUDA device; a call launches it. The pass must have run once before, on a stream of its own (:func:`aside`)."""
 
     def __init__(self, run: Callable[[], None], device: torch.device) -> None:
-        self._graph = torch.cuda.CUDAGraph()
-        with _one_at_a_time, torch.cuda.device(device), torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        self._graph, self._device = torch.cuda.CUDAGraph(), device
+        with _one_at_a_time, torch.cuda.device(device), torch.cuda.graph(self._graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"):
             run()
 
     def __call__(self) -> None:
-        self._graph.replay()
+        with torch.cuda.device(self._device):
+            self._graph.replay()
 
 
 def record(run: Callable[[], None], device: torch.device) -> Callable[[], None]:
