@@ -95,6 +95,20 @@ class LongAfter(Custom):
         return -x if t > 100 else x
 
 
+class Remembers(Custom):
+    """The step before shows in this one."""
+
+    last: Tensor | None = None
+
+    def begin(self) -> None:
+        self.last = None
+
+    def extra(self, x: Tensor) -> Tensor:
+        moved = torch.zeros_like(x) if self.last is None or self.last.shape != x.shape or self.last.device != x.device else x - self.last
+        self.last = x
+        return moved
+
+
 def _spectral() -> sg.Kernel:
     noise = sg.noises.Gaussian(sg.objectives.DoubleWell(5), 0.04)
     return sg.kernels.Heun(sg.sdes.HASMEProduct(noise, 0.05, functions=sg.sdes.Spectral(2)), 0.05)
@@ -121,6 +135,7 @@ def custom(sde: sg.SDE) -> sg.Kernel:
         (custom(Carries()), r"Carries .* brings numbers from the host \(_to_copy\)"),
         (custom(Draws()), r"Draws .* draws random numbers"),
         (custom(Solves()), r"Solves .* linear algebra that waits for the host"),
+        (custom(Remembers()), r"Remembers remembers something from step to step"),
         (custom(LongAfter()), r"LongAfter reads the time"),
         (heun("HASME", sg.noises.Gaussian(sg.objectives.DoubleWell(5), full(5))), r"HASME .*eigh.*three dimensions.*SME2"),
         (heun("SPF", sg.noises.Surrogate(sg.noises.Minibatch.examples()[2])), r"Heun of SPF cannot be recorded.*functions.py"),

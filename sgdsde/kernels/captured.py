@@ -36,8 +36,8 @@ class Captured(Around):
     ``ticks`` ticks apart), are stepped by the kernel itself. So are, a second time, the ticks in which a path fails: there a model says what it met.
 
     Refused, before a run: models whose step reads its own numbers on the host (domain policies do not count, they were written so that they need not look),
-    brings numbers from there, reads the time, or needs eigenvectors from a library (:mod:`sgdsde.kernels.recordable`). A model must not remember anything from
-    step to step.
+    brings numbers from there, reads the time, remembers something from step to step, or needs eigenvectors from a library
+    (:mod:`sgdsde.kernels.recordable`).
 
     Raises:
         InputError: the kernel takes no Brownian increments, or ticks is no integer ≥ 1; when a run begins, its step cannot be recorded.
@@ -106,20 +106,30 @@ class Captured(Around):
         self._run, self._own = object(), threading.local()
 
     def _rehearse(self, probe: Tensor) -> None:
-        """Refuse a kernel whose ``advance`` is not made of its ``draw`` and ``follow``."""
+        """Refuse a kernel whose ``advance`` is not made of its ``draw`` and ``follow``, or whose ``follow`` hangs on what went before."""
         generators = [stream(0, "probe", device=probe.device) for _ in range(2)]
         with tallying():
             wanted = self.kernel.advance(State(probe), 0, generators[0]).theta
-        point, clock = probe, Timeless(self._owner)
+        drawn, ends = [self.kernel.draw(probe, generators[1]) for _ in range(self.substeps)], [probe]
         with tallying(Unseen()):
-            for _ in range(self.substeps):
-                point = self.kernel.follow(point, clock, self.kernel.draw(point, generators[1]))  # type: ignore[arg-type]
-        if not torch.allclose(point, wanted, rtol=0, atol=0, equal_nan=True) or not torch.equal(*(g.get_state() for g in generators)):
+            for part in drawn:
+                ends.append(self._follow(ends[-1], part))
+            self._follow(ends[-1], drawn[0])
+            again = self._follow(probe, drawn[0])
+        if not _same(again, ends[1]):
+            raise InputError(
+                f"{self._owner} remembers something from step to step: the same step, made again after others, ends elsewhere. A recording is replayed with "
+                "what it met when it was made. Run the kernel itself."
+            )
+        if not _same(ends[-1], wanted) or not torch.equal(*(generator.get_state() for generator in generators)):
             raise InputError(
                 f"{self._owner}: advance gives other numbers than its steps do (draw, then follow, {self.substeps} times) where they may not look at their "
                 "numbers, so recorded steps would not be its own. Override draw and follow beside advance, take a model that does not end its work by what it "
                 "has reached, or run the kernel itself."
             )
+
+    def _follow(self, point: Tensor, drawn: Tensor) -> Tensor:
+        return self.kernel.follow(point, Timeless(self._owner), drawn)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_run", "_own")}
@@ -127,3 +137,7 @@ class Captured(Around):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._forget()
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
