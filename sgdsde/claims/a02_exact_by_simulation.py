@@ -9,11 +9,12 @@ from sgdsde.measurements.random_quadratics import draws
 from sgdsde.zone import Equivalence
 
 #: torchsde draws two normals a step, so that its paths cost more
-TICKS = {"quick": {"Heun": (1, 5, 50), "srk": (1, 5, 20)}, "full": {"Heun": (1, 5, 50), "srk": (1, 5, 50)}}
+TICKS = {"quick": {"Heun": (1, 5, 20), "srk": (1, 5, 12)}, "full": {"Heun": (1, 5, 50), "srk": (1, 5, 50)}}
 EQUAL = Equivalence(1.0, 0.01)
 #: what the integrators may add by themselves: a fifth of the margin
 HARMLESS = Equivalence(1.0, 0.002)
-PATHS = {"quick": 100_000, "full": 400_000}
+#: half an interval is .43 % of a variance ratio and the integrators' bias up to .2 %: four standard errors remain within the margin
+PATHS = {"quick": 200_000, "full": 400_000}
 SUBSTEPS = {"quick": {"Heun": 8, "srk": 7}, "full": {"Heun": 16, "srk": 12}}
 
 
