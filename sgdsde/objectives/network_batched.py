@@ -74,7 +74,8 @@ class Batched:
             delta = self.loss.residual(z, some.y)
             delta = delta / z.shape[2] if weights is None else delta * weights[part, None, :]
             for layer, h, slope in zip(reversed(self.chain.layers), reversed(below), reversed(slopes), strict=True):
-                delta = delta if slope is None else delta * slope
+                if slope is not None:
+                    delta *= slope
                 result[part, layer.weights] = _outer(delta, h).flatten(1)
                 if layer.bias:
                     torch.sum(delta, 2, out=result[part, layer.biases])
@@ -120,6 +121,8 @@ class Batched:
 
     def _products(self, theta: Tensor, batch: Tensor | None, linearised: Callable[[Tensor, _Samples], _Linearised]) -> Callable[[Tensor], Tensor]:
         samples = self._samples(theta, batch)
+        if samples.x.shape[0] == 1:
+            samples = replace(samples, x=samples.x.contiguous())  # many products with it pay for the copy
         parts = list(self._pieces(theta, samples))
         numbers = theta.shape[0] * samples.x.shape[2] * 4 * self.chain.units
         kept = numbers <= KEPT_NUMBERS.get(theta.device.type, KEPT_NUMBERS["cuda"])
@@ -151,7 +154,7 @@ class Batched:
         h, below, slopes, bends = samples.x, [], [], []
         for layer in self.chain.layers:
             below.append(h)
-            a = _affine(theta, layer, h)
+            a = _affine_in_place(theta, layer, h)
             h = a if layer.activation is None else layer.activation.value(a)
             slopes.append(None if layer.activation is None else layer.activation.slope(a, h))
             bends.append(None if layer.activation is None else layer.activation.bend(a, h))
@@ -159,7 +162,7 @@ class Batched:
         count = h.shape[2]
         delta, deltas, turns = residual / count, [], []
         for layer, slope, bend in zip(reversed(self.chain.layers), reversed(slopes), reversed(bends), strict=True):
-            turns.append(None if bend is None else (bend * delta)[:, :, None])
+            turns.append(None if bend is None else bend.mul_(delta)[:, :, None])
             delta = delta if slope is None else delta * slope
             deltas.append(delta)
             if layer.first:
@@ -178,7 +181,7 @@ class Batched:
         slopes: list[Tensor | None] = []
         for layer in self.chain.layers:
             below.append(x)
-            a = _affine(theta, layer, x)
+            a = _affine_in_place(theta, layer, x)
             x = a if layer.activation is None else layer.activation.value(a)
             slopes.append(None if layer.activation is None else layer.activation.slope(a, x))
         return below, slopes, x
@@ -227,9 +230,9 @@ class _Linearised:
             V = v[:, :, layer.weights].unflatten(2, (layer.outputs, layer.inputs)).transpose(1, 2)  # [paths, outputs, k, inputs]
             rate = _product(V.reshape(paths, layer.outputs * k, layer.inputs), h).unflatten(1, (layer.outputs, k))  # [paths, outputs, k, batch]
             if dot is not None:
-                rate = rate + _product(_weight(self.theta, layer), dot.flatten(2)).unflatten(2, (k, -1))
+                rate += _product(_weight(self.theta, layer), dot.flatten(2)).unflatten(2, (k, -1))
             if layer.bias:
-                rate = rate + v[:, :, layer.biases].transpose(1, 2)[..., None]
+                rate += v[:, :, layer.biases].transpose(1, 2)[..., None]
             tangents.append(rate)
             dot = rate if slope is None else slope[:, :, None] * rate
         assert dot is not None
@@ -241,9 +244,9 @@ class _Linearised:
                 moved[index], self.turns[index], self.slopes[index],
             )  # fmt: skip
             if slope is not None:
-                rising = rising * slope[:, :, None]
+                rising *= slope[:, :, None]
                 if turn is not None and delta is not None:
-                    rising = rising + turn * tangents[index]
+                    rising.addcmul_(turn, tangents[index])
             change = _outer(rising.flatten(1, 2), h).unflatten(1, (layer.outputs, k))  # [paths, outputs, k, inputs]
             if still is not None and delta is not None:
                 change = change + _outer(delta, still.flatten(1, 2)).unflatten(2, (layer.inputs, k)).transpose(2, 3)
@@ -254,7 +257,7 @@ class _Linearised:
                 rising = _product(_weight(self.theta, layer).transpose(1, 2), rising.flatten(2)).unflatten(2, (k, -1))
                 if delta is not None:
                     V = v[:, :, layer.weights].unflatten(2, (layer.outputs, layer.inputs)).permute(0, 3, 1, 2)  # [paths, inputs, k, outputs]
-                    rising = rising + _product(V.reshape(paths, layer.inputs * k, layer.outputs), delta).unflatten(1, (layer.inputs, k))
+                    rising += _product(V.reshape(paths, layer.inputs * k, layer.outputs), delta).unflatten(1, (layer.inputs, k))
         return result
 
 
@@ -265,6 +268,14 @@ def _weight(theta: Tensor, layer: Layer) -> Tensor:
 def _affine(theta: Tensor, layer: Layer, h: Tensor) -> Tensor:
     a = _product(_weight(theta, layer), h)
     return a + theta[:, layer.biases, None] if layer.bias else a
+
+
+def _affine_in_place(theta: Tensor, layer: Layer, h: Tensor) -> Tensor:
+    """The same where nothing differentiates through it."""
+    a = _product(_weight(theta, layer), h)
+    if layer.bias:
+        a += theta[:, layer.biases, None]
+    return a
 
 
 def _product(W: Tensor, h: Tensor) -> Tensor:
