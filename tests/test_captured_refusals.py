@@ -177,6 +177,8 @@ def test_a_kernel_that_is_not_made_of_its_steps_is_refused(kind: type[sg.kernels
         (sg.kernels.Heun.examples()[0], 0, "ticks = 0"),
         (sg.kernels.Heun.examples()[0], 2.5, "ticks = 2.5"),
         (sg.kernels.Heun.examples()[0], True, "ticks = True"),
+        (sg.kernels.Heun.examples()[0], float("inf"), "ticks = inf"),
+        (sg.kernels.Heun.examples()[0], "two", "ticks = 'two'"),
     ],
 )
 def test_other_kernels_and_numbers_are_refused(kernel: Any, ticks: Any, words: str) -> None:

@@ -22,7 +22,7 @@ from sgdsde.kernels.recording import Body, buffer_numbers
 from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.unseen import Timeless, Unseen
 from sgdsde.rng import stream
-from sgdsde.types import InputError, tallying
+from sgdsde.types import InputError, real, tallying
 
 
 class Captured(Around):
@@ -55,9 +55,10 @@ class Captured(Around):
 
     def __init__(self, kernel: Kernel, *, ticks: int = 8) -> None:
         super().__init__(kernel)
-        if isinstance(ticks, bool) or int(ticks) != ticks or ticks < 1:
+        count = real(ticks, "ticks")
+        if not (count >= 1 and count % 1 == 0):
             raise InputError(f"ticks = {ticks!r}; wanted an integer ≥ 1, the ticks of one recording.")
-        self.ticks = int(ticks)
+        self.ticks = int(count)
         self._forget()
 
     @classmethod
