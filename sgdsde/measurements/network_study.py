@@ -32,7 +32,9 @@ from sgdsde.types import InputError
 
 DENSE_MODELS = ("GradientFlow", "SME1", "SME2", "SPF", "HASME", "HASMEProduct", "SME3", "HASME3")
 #: models that need no dense matrix
-LARGE_MODELS = ("GradientFlow", "SME1", "SME2", "HASMEProduct")
+LARGE_MODELS = ("GradientFlow", "SME1", "SME2", "SPF", "HASMEProduct")
+#: functions of the Hessian of a large net: Lanczos steps at most and the error that ends them, far below Heun's; outliers
+LANCZOS_STEPS, LANCZOS_ERROR, OUTLIERS = 24, 1e-4, 16
 COLUMNS = ("loss", "squared distance", "function distance", "accuracy", "top", "tr Cov")
 SVAG_L = 4
 #: SGD and SVAG run this many times the paths of a model, for no twin makes their noise small; GD has none
@@ -48,8 +50,8 @@ def build(task: Problem, model: str, noise: GaussianNoise, eta: float, functions
         options["log"] = "clip"
     if model in ("HASME", "HASME3"):
         options["psd"] = "project"
-    if model == "HASMEProduct" and not task.dense:
-        options["functions"] = sdes.Krylov(16) if functions == "krylov" else sdes.Spectral(16)
+    if model in ("SPF", "HASMEProduct") and not task.dense:
+        options["functions"] = sdes.Krylov(LANCZOS_STEPS, LANCZOS_ERROR) if functions == "krylov" else sdes.Spectral(OUTLIERS)
     built: SDE = getattr(sdes, model)(noise, eta, **options)
     return built
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from sgdsde.calculus import grad
 from sgdsde.noise import Noise
 from sgdsde.sde import ModifiedEquation
-from sgdsde.sdes.chebyshev import SeriesFunction
-from sgdsde.sdes.functions import HessianSpectrum, ell
+from sgdsde.sdes.log_domain import RealLogarithm
+from sgdsde.sdes.matrix_functions import Dense, MatrixFunctions
 
 
 class SPF(ModifiedEquation):
-    """b = L, Q = ηΣ. ``log``: see :class:`HessianSpectrum`.
+    """b = L, Q = ηΣ. ``log``: ``stop``, ``raise``, ``clip``; ``functions``: ``Dense()``, ``Krylov(steps)`` or ``Spectral(k)``, as in :class:`HASMEProduct`.
 
     Example:
         >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([2.0]), 1.0)
@@ -26,17 +26,23 @@ class SPF(ModifiedEquation):
 
     hessian_in_diffusion = False
 
-    def __init__(self, noise: Noise, eta: float, *, log: str = "stop") -> None:
+    def __init__(self, noise: Noise, eta: float, *, log: str = "stop", functions: MatrixFunctions | None = None) -> None:
         super().__init__(noise, eta)
-        self.spectrum = HessianSpectrum(self.objective, self.eta, log)
-        self._flow = SeriesFunction(ell)
+        self.functions = functions or Dense()
+        self._functions = self.functions.bind(self.objective, self.eta, RealLogarithm(log))
 
     @property
     def width(self) -> int:
-        return max(super().width, self.spectrum.width)
+        return max(super().width, self._functions.width(self.dim))
+
+    def begin(self) -> None:
+        self._functions.begin()
+
+    def check(self, x: Tensor) -> None:
+        self._functions.check(x)
 
     def drift(self, t: float, x: Tensor) -> Tensor:
-        return self.spectrum.times(x, [self._flow], [grad(self.objective, x)])[0]
+        return self._functions.flow(x, grad(self.objective, x))
 
     def diffuse(self, t: float, x: Tensor, dw: Tensor) -> Tensor:
         return self.noise.root(x, dw) * self.eta**0.5
