@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from clock import in_turn, median
 from floor_rates import Floors
-from models import ETA, SUBSTEPS, element_wise, turned_well, well
+from models import ETA, SUBSTEPS, dense, element_wise, turned_well, well
 from networks import BATCHES, NETS, network, ticks
 from page import Page, short
 from peers.curvature_tools import PAIRS, STEPS, VECTORS, double_backward
@@ -36,7 +36,9 @@ class Sizes:
     """How large the tables are."""
 
     device: str
+    #: (paths, d) of models with diagonal matrices, and with full ones
     ensembles: tuple[tuple[int, int], ...]
+    small: tuple[tuple[int, int], ...]
     steps: int
     paths: int
     replicas: dict[int, int]
@@ -47,32 +49,37 @@ class Sizes:
 FULL = Sizes(
     "cuda",
     ensembles=((10_000_000, 8), (10_000_000, 10), (10_000_000, 1), (1_000_000, 100), (100_000, 10)),
+    small=((10_000_000, 2), (1_000_000, 8), (1_000_000, 16)),
     steps=400,
     paths=1_000_000,
     replicas={18: 100_000, 1930: 10_000, 4960: 5_000, 85002: 500},
     widths=((64, 240, 240, 48, 10), (64, 960, 960, 10)),
     samples=1000,
 )
-TINY = Sizes("cpu", ensembles=((200, 8), (100, 3)), steps=8, paths=200, replicas={18: 20, 1930: 4}, widths=((64, 8, 10),), samples=50)
+TINY = Sizes("cpu", ensembles=((200, 8), (100, 3)), small=((100, 3),), steps=8, paths=200, replicas={18: 20, 1930: 4}, widths=((64, 8, 10),), samples=50)
 
 
 def fused(page: Page, sizes: Sizes) -> None:
-    """Coordinate-steps a second of the fused element-wise step: the launch alone, through ``simulate``, and unfused; and its distance from the CPU twin."""
-    page.text("## Element-wise models: the fused step")
+    """Coordinate-steps a second of the fused linear steps: the launch alone, through ``simulate``, and unfused; and their distance from the CPU twin."""
+    page.text("## Linear models: the fused steps")
     page.text(
-        f"{sizes.steps} Euler–Maruyama steps of SME-1 on a diagonal quadratic. Launch: `linear_steps` alone; simulate: `CounterStreams`, all paths in one",
+        f"{sizes.steps} Euler–Maruyama steps of SME-1 on a quadratic, diagonal or with full matrices. Launch: the kernel alone; simulate: `CounterStreams`, all paths in one",
         "block, and in blocks of the default size; unfused: block streams, one block. Normals: the rate of filling memory with normals (torch). Twin: the",
         "largest distance from the same numbers on the CPU after 8 steps of 1,000 paths. In Triton's interpreter (a dry run) rates mean nothing.",
     )
-    table = page.table(["device", "dtype", "threads", "paths", "d", "launch", "simulate", "default blocks", "unfused", "normals/s", "launch / normals", "twin"])
+    table = page.table(
+        ["device", "dtype", "threads", "paths", "matrices", "launch", "simulate", "default blocks", "unfused", "normals/s", "launch / normals", "twin"]
+    )
     there = find_spec("triton") is not None and (sizes.device != "cpu" or os.environ.get("TRITON_INTERPRET") == "1")
     if not there:
         page.text("No Triton here (on the CPU: TRITON_INTERPRET=1): the launch was not measured.")
     best = 0.0
     for dtype in (torch.float32, torch.float64):
         floors = Floors(dtype, sizes.device)
-        for paths, dim in sizes.ensembles:
-            kernel = sg.kernels.EulerMaruyama(element_wise(dim), ETA / SUBSTEPS)
+        sde = [(element_wise(dim), paths, f"diagonal, d = {dim}") for paths, dim in sizes.ensembles]
+        sde += [(dense(dim), paths, f"full, d = {dim}") for paths, dim in sizes.small]
+        for model, paths, name in sde:
+            kernel, dim = sg.kernels.EulerMaruyama(model, model.eta / SUBSTEPS), model.dim
             counter, total = sg.kernels.CounterStreams(kernel), float(paths) * dim * sizes.steps
             launch = total / median(_launch(kernel, paths, dtype, sizes), device=sizes.device) if there else None
             through = [
@@ -80,35 +87,40 @@ def fused(page: Page, sizes: Sizes) -> None:
             ]
             cells = [f"{rate:.2g}" for rate in (*through, floors.normals())]
             first, ratio, twin = (f"{launch:.2g}", f"{launch / floors.normals():.1f}", f"{_twin(kernel, dtype, sizes):.1g}") if launch else ("absent", "", "")
-            table.row(sizes.device, short(dtype), 1, f"{paths:,}", dim, first, *cells, ratio, twin)
-            best = max(best, launch or 0.0) if dtype == torch.float32 else best
+            table.row(sizes.device, short(dtype), 1, f"{paths:,}", name, first, *cells, ratio, twin)
+            if dtype == torch.float32 and name.startswith("diagonal"):
+                best = max(best, launch or 0.0)
     found = best if sizes.device == "cuda" and best else None
     page.promise("element-wise models on one data-centre GPU", "≥ 1e11 coordinate-steps/s (H100)", found, at_least=1e11, dtype="float32", threads="1")
+
+
+def _launch(kernel: sg.Kernel, paths: int, dtype: torch.dtype, sizes: Sizes) -> Callable[[], object]:
+    x = torch.full((paths, kernel.dim), 0.3, dtype=dtype, device=sizes.device)
+    return partial(_fused_steps(kernel, dtype, sizes.device), x, key=key_of(1, "simulate"), first_path=0, first_step=0, steps=sizes.steps)
+
+
+def _fused_steps(kernel: sg.Kernel, dtype: torch.dtype, device: str) -> Callable[..., Tensor]:
+    """The fused step of the kernel's linear map, which wants points and the place in the stream."""
+    from sgdsde.kernels.fused import linear_steps
+    from sgdsde.kernels.fused_dense import dense_steps
+
+    step, (F, s, G) = kernel._linear, _affine(kernel, dtype, device)
+    return partial(linear_steps, F=F.diagonal(), s=s, G=G.diagonal()) if step.diagonal else partial(dense_steps, F=F, s=s, G=G)
 
 
 def _affine(kernel: sg.Kernel, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:
     kernel.prepare()
     step = kernel._linear
-    return tuple(part.to(device=device, dtype=dtype).contiguous() for part in (step.F.diagonal(), step.s, step.G.diagonal() * kernel.dt**0.5))
-
-
-def _launch(kernel: sg.Kernel, paths: int, dtype: torch.dtype, sizes: Sizes) -> Callable[[], object]:
-    from sgdsde.kernels.fused import linear_steps
-
-    F, s, G = _affine(kernel, dtype, sizes.device)
-    x = torch.full((paths, kernel.dim), 0.3, dtype=dtype, device=sizes.device)
-    return partial(linear_steps, x, F, s, G, key=key_of(1, "simulate"), first_path=0, first_step=0, steps=sizes.steps)
+    return tuple(part.to(device=device, dtype=dtype) for part in (step.F, step.s, step.G * kernel.dt**0.5))
 
 
 def _twin(kernel: sg.Kernel, dtype: torch.dtype, sizes: Sizes) -> float:
-    from sgdsde.kernels.fused import linear_steps
-
-    key, paths = key_of(1, "simulate"), torch.arange(1000)
     F, s, G = _affine(kernel, dtype, "cpu")
+    key, paths = key_of(1, "simulate"), torch.arange(1000)
     x = torch.full((1000, kernel.dim), 0.3, dtype=dtype)
-    there = linear_steps(*(part.to(sizes.device) for part in (x, F, s, G)), key=key, first_path=0, first_step=0, steps=8)
+    there = _fused_steps(kernel, dtype, sizes.device)(x.to(sizes.device), key=key, first_path=0, first_step=0, steps=8)
     for step in range(8):
-        x = F * x + s + G * counter_normals(key, step, paths, kernel.dim, dtype=dtype)
+        x = x @ F.T + s + counter_normals(key, step, paths, G.shape[1], dtype=dtype) @ G.T
     return float((there.cpu() - x).abs().max())
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.kernel import Kernel
 from sgdsde.rng import stream
 from sgdsde.types import InputError, Tally, as_points, tallying
@@ -61,12 +62,14 @@ def start_points(kernel: Kernel, theta0: Start, paths: int | None) -> StartPoint
     Raises:
         InputError: the points do not fit the kernel or the number of paths, or a sampler is given without one.
     """
-    if paths is not None and (isinstance(paths, bool) or int(paths) != paths or paths < 1):
+    if paths is not None and not is_whole(paths, 1):
         raise InputError(f"paths = {paths!r}; wanted an integer ≥ 1.")
     if callable(theta0):
         if paths is None:
             raise InputError("theta0 is a sampler; give the number of paths: paths=…")
         probe = as_points(theta0(1, stream(0, "probe")), kernel.start_dim, name="theta0 sampler")
+        if probe.shape[0] != 1:
+            raise InputError(f"The theta0 sampler returned {probe.shape[0]} points for 1 path; wanted one each: (paths, generator) -> [paths, dim].")
         return StartPoints(None, theta0, int(paths), probe)
     points = as_points(theta0, kernel.start_dim, name="theta0")
     count = points.shape[0]
@@ -76,11 +79,20 @@ def start_points(kernel: Kernel, theta0: Start, paths: int | None) -> StartPoint
 
 
 def begin(kernel: Kernel, piece: Any, paths: int, *, seed: int, purpose: str, block: int, first: int | None = None) -> tuple[Tensor, torch.Generator]:
-    """The points at which a block starts, as the kernel keeps them, and the block's stream; ``first`` is the place of its first path in the ensemble."""
+    """The points at which a block starts, as the kernel keeps them, and the block's stream; ``first`` is the place of its first path in the ensemble.
+
+    Raises:
+        InputError: a sampler returned another number of points than paths.
+    """
     device = piece.device if isinstance(piece, Tensor) else torch.device("cpu")
     generator = stream(seed, purpose, block, device)
     generator.first_path = first
-    theta = piece if isinstance(piece, Tensor) else as_points(piece(paths, generator), kernel.start_dim, name="theta0 sampler")
+    if isinstance(piece, Tensor):
+        theta = piece
+    else:
+        theta = as_points(piece(paths, generator), kernel.start_dim, name="theta0 sampler")
+        if theta.shape[0] != paths:
+            raise InputError(f"The theta0 sampler returned {theta.shape[0]} points for {paths} paths; wanted one each: (paths, generator) -> [paths, dim].")
     return kernel.expand(theta.clone()), generator
 
 
@@ -90,7 +102,7 @@ def checked_block_size(block_size: int) -> int:
     Raises:
         InputError: it is no integer ≥ 1.
     """
-    if isinstance(block_size, bool) or int(block_size) != block_size or block_size < 1:
+    if not is_whole(block_size, 1):
         raise InputError(f"block_size = {block_size!r}; wanted an integer ≥ 1, or None.")
     return int(block_size)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import grad
-from sgdsde.kernel import Kernel
+from sgdsde.kernel import Kernel, as_kernel
 from sgdsde.kernels.integrator import Integrator
 from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.svag import SVAG
@@ -26,7 +26,7 @@ from sgdsde.oracles.exit_skeleton import skeleton_mean_exit
 from sgdsde.oracles.exponents import linear_exponent
 from sgdsde.region import Region
 from sgdsde.regions import as_region
-from sgdsde.types import SgdsdeError
+from sgdsde.types import SgdsdeError, as_points
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def expected_exit(kernel: Kernel, theta0: Any, region: Any, *, monitor: str | Mo
         The oracle's mean exit is t = 7.405.
     """
     region, watched = as_region(region), as_monitor(monitor)
-    start = torch.as_tensor(theta0, dtype=torch.float64).reshape(-1)
+    start = as_points(theta0, as_kernel(kernel).start_dim, name="theta0")[0].to("cpu", torch.float64)
     try:
         if isinstance(kernel, SGD):
             return Forecast(sgd_mean_exit(kernel.noise, kernel.eta, start, region), None) if kernel.dim == 1 else _exponent((kernel.noise, kernel.eta), region)

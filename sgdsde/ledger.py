@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sgdsde.archive import measure
 from sgdsde.claim import LEVEL, Claim, Outcome, Plan, Verdict, as_claim, judge_plan, planned
+from sgdsde.given import is_whole
 from sgdsde.measurement import Finished, Measurement, carry_out
 from sgdsde.runs.signals import Stop
 from sgdsde.runs.workers import Borrowed, Processes, Serial
@@ -141,7 +142,7 @@ def verify(
     start = time.perf_counter()
     if workers < 1:
         raise InputError(f"workers = {workers}; wanted an integer ≥ 1.")
-    if isinstance(seed, bool) or int(seed) != seed or seed < 0:
+    if not is_whole(seed, 0):
         raise InputError(f"seed = {seed}; wanted a non-negative integer.")
     confidence, rows = confidence_of(catalogue, profile, seed)
     plans = {as_claim(claim).id: planned(claim, profile, seed) for claim in chosen}

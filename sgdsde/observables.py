@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.calculus import hessian
+from sgdsde.given import is_whole, own
 from sgdsde.objective import Objective, like
 from sgdsde.types import InputError
 
@@ -58,10 +59,10 @@ def top_eigenspace(objective: Objective, anchor: Any, count: int) -> Coordinates
     Raises:
         InputError: ``count`` is no integer in 1…dim, or the anchor has the wrong shape.
     """
-    point = torch.as_tensor(anchor, dtype=torch.float64).reshape(-1)
+    point = own(anchor, "anchor").to(torch.float64).reshape(-1)
     if point.shape[0] != objective.dim:
         raise InputError(f"anchor has {point.shape[0]} coordinates; wanted {objective.dim}, one point of the objective.")
-    if isinstance(count, bool) or int(count) != count or not 1 <= count <= objective.dim:
+    if not is_whole(count, 1, objective.dim):
         raise InputError(f"count = {count!r}; wanted an integer in 1…{objective.dim}.")
     values, vectors = torch.linalg.eigh(hessian(objective, point[None])[0])
     order = values.abs().argsort(descending=True)[: int(count)]

@@ -49,7 +49,7 @@ def simulate(
         observe: functions of the state, ``[P, dim]`` → ``[P]`` or ``[P, k]``; their means are streamed at the saved times.
         paths: number of paths, where ``theta0`` does not tell.
         seed: non-negative integer.
-        stop: ``[P, dim]`` → bool ``[P]``; a path where it is true is frozen there with status EXITED.
+        stop: ``[P, dim]`` → bool ``[P]``; a path where it is true after a tick is frozen there with status EXITED. The start is not looked at.
         keep_states: False keeps the observables only; then memory does not grow with the number of saves.
         block_size: paths a block; part of the recipe (default: from the kernel's width and the number of paths).
         executor: any ``concurrent.futures.Executor`` to run blocks on; the results do not depend on it.
@@ -145,6 +145,8 @@ def _moments_of(name: str, values: Tensor, paths: int) -> tuple[int, np.ndarray,
     if not isinstance(values, Tensor) or values.ndim not in (1, 2) or values.shape[0] != paths:
         got = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise InputError(f"observable {name!r} returned {got} for {paths} paths; wanted a tensor [paths] or [paths, k].")
+    if values.is_complex():
+        raise InputError(f"observable {name!r} returned {values.dtype}; wanted real numbers, for example .real or .abs() of them.")
     numbers = values.detach().to(torch.float64)
     mean = numbers.mean(0)
     return paths, mean.cpu().numpy(), ((numbers - mean) ** 2).sum(0).cpu().numpy()
@@ -164,6 +166,8 @@ def _refuse_functions(observe: Mapping[str, Callable[[Tensor], Tensor]], stop: C
         with untouched(points, f"observable {name!r}"):
             _moments_of(name, function(points), points.shape[0])
     if stop is not None:
+        if not callable(stop):
+            raise InputError(f"stop = {stop!r:.200}; wanted a function of the points, [P, dim] -> bool [P].")
         with untouched(points, "stop"):
             mask = stop(points)
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != (points.shape[0],):

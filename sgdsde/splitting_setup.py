@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sgdsde.ensemble import Start, start_points
 from sgdsde.forecast import never_moves
+from sgdsde.given import is_whole
 from sgdsde.kernel import Kernel, refuse_weak
 from sgdsde.objective import Points
 from sgdsde.region import Bordered, Region
@@ -72,7 +73,7 @@ def checked_count(number: int, name: str, least: int) -> int:
     Raises:
         InputError: it is none.
     """
-    if isinstance(number, bool) or int(number) != number or number < least:
+    if not is_whole(number, least):
         raise InputError(f"{name} = {number!r}; wanted an integer ≥ {least}.")
     return int(number)
 

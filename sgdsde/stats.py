@@ -17,7 +17,8 @@ import scipy.spatial.distance
 import scipy.stats
 import torch
 
-from sgdsde.types import Estimate, InputError
+from sgdsde.given import is_whole, seeded, seen
+from sgdsde.types import Estimate, InputError, real
 
 LEVEL = 0.95
 #: the multivariate energy distance needs all pairs
@@ -35,7 +36,7 @@ def quantile_z(level: float) -> float:
 
 def bonferroni(false_alarm: float, count: int) -> float:
     """The false-alarm rate each of ``count`` tests may have so that all of them together have ``false_alarm``."""
-    if count < 1:
+    if not is_whole(count, 1):
         raise InputError(f"count = {count}; wanted the number of tests, ≥ 1.")
     return _probability(false_alarm, "false_alarm") / count
 
@@ -102,7 +103,7 @@ def paired_difference(a: Any, b: Any, *, level: float = LEVEL) -> Estimate:
 
 def proportion(successes: int, trials: int, *, level: float = LEVEL) -> Estimate:
     """successes/trials with the exact (Clopper–Pearson) interval."""
-    if trials < 1 or not 0 <= successes <= trials:
+    if not is_whole(trials, 1) or not is_whole(successes, 0, trials):
         raise InputError(f"successes = {successes} of trials = {trials}; wanted 0 ≤ successes ≤ trials, trials ≥ 1.")
     p = successes / trials
     interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(_probability(level, "level"), method="exact")
@@ -111,7 +112,7 @@ def proportion(successes: int, trials: int, *, level: float = LEVEL) -> Estimate
 
 def rate(events: int, total_time: float, *, level: float = LEVEL) -> Estimate:
     """Events per unit of time at risk, with the exact gamma (Garwood) interval; ``n`` is the number of events, 0 of which give ``low`` = 0."""
-    if events < 0 or not total_time > 0:
+    if not is_whole(events, 0) or not real(total_time, "total_time") > 0:
         raise InputError(f"events = {events}, total_time = {total_time}; wanted events ≥ 0 and a time at risk > 0.")
     tail = (1 - _probability(level, "level")) / 2
     low = float(scipy.stats.gamma.ppf(tail, events)) / total_time if events else 0.0
@@ -139,7 +140,7 @@ def resolvable(stderr: Any, *, false_alarm: float, power: float = 0.9) -> Any:
 
 def paths_needed(sd: float, resolve: float, *, false_alarm: float, power: float = 0.9) -> int:
     """How many independent samples of standard deviation ``sd`` resolve the discrepancy ``resolve``."""
-    if not (sd > 0 and resolve > 0):
+    if not (0 < real(sd, "sd") < math.inf and real(resolve, "resolve") > 0):
         raise InputError(f"sd = {sd}, resolve = {resolve}; wanted both > 0.")
     return math.ceil((resolvable(sd, false_alarm=false_alarm, power=power) / resolve) ** 2)
 
@@ -156,10 +157,12 @@ def wasserstein1(a: Any, b: Any) -> float:
 
 def sliced_wasserstein(a: Any, b: Any, *, directions: int = 64, seed: int = 0) -> float:
     """The mean of :func:`wasserstein1` over fixed random directions, for samples ``[n, dim]``, ``[m, dim]``."""
-    x, y = _cloud(a), _cloud(b)
+    x, y = _clouds(a, b)
     if x.shape[1] == 1:
         return wasserstein1(x[:, 0], y[:, 0])
-    u = np.random.default_rng(seed).standard_normal((directions, x.shape[1]))
+    if not is_whole(directions, 1):
+        raise InputError(f"directions = {directions!r}; wanted an integer ≥ 1.")
+    u = seeded(seed).standard_normal((int(directions), x.shape[1]))
     u /= np.linalg.norm(u, axis=1, keepdims=True)
     return float(np.mean([wasserstein1(x @ v, y @ v) for v in u]))
 
@@ -170,7 +173,7 @@ def energy_distance(a: Any, b: Any) -> float:
     Raises:
         InputError: more than ``MAX_PAIRS`` pairs in more than one dimension.
     """
-    x, y = _cloud(a), _cloud(b)
+    x, y = _clouds(a, b)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return math.nan
     if x.shape[1] == 1:
@@ -188,9 +191,9 @@ def split_half_floor(samples: Any, distance: Callable[[Any, Any], float], *, spl
     quantiles of the readings. A distance between two samples says something only above ``high``.
     """
     x = _samples(samples)
-    if len(x) < 4 or splits < 2:
+    if len(x) < 4 or not is_whole(splits, 2):
         raise InputError(f"split_half_floor: {len(x)} samples, {splits} splits; wanted at least 4 and 2.")
-    generator, half = np.random.default_rng(seed), len(x) // 2
+    generator, half = seeded(seed), len(x) // 2
     readings = []
     for _ in range(splits):
         order = generator.permutation(len(x))
@@ -226,7 +229,7 @@ def check(estimate: Estimate, expected: Any, *, false_alarm: float = 1e-6, round
         CheckFailed: |value − expected| − rounding exceeds the limit·stderr somewhere, or is NaN.
     """
     value, stderr = np.atleast_1d(np.asarray(estimate.value, dtype=float)), np.atleast_1d(np.asarray(estimate.stderr, dtype=float))
-    target = np.broadcast_to(_numbers(expected), value.shape)
+    target = np.broadcast_to(_numbers(expected, "expected"), value.shape)
     each = bonferroni(false_alarm, value.size)
     limit = float(scipy.stats.t.isf(each / 2, estimate.n - 1)) if estimate.n > 1 else quantile_z(1 - each)
     excess = np.maximum(np.abs(value - target) - rounding, 0.0)
@@ -246,11 +249,11 @@ def check_mean(samples: Any, expected: Any, *, false_alarm: float = 1e-6, roundi
 
 def check_covariance(samples: Any, expected: Any, *, false_alarm: float = 1e-6, rounding: float = 0.0) -> Check:
     """:func:`check` of every entry of the covariance of samples ``[n, dim]``: the mean of (xᵢ−x̄)(xⱼ−x̄)·n/(n−1), i ≤ j."""
-    x = _cloud(samples)
+    x, _ = _clouds(samples, samples)
     n, dim = x.shape
     rows, columns = np.triu_indices(dim)
     centred = (x - x.mean(0)) * math.sqrt(n / (n - 1))
-    target = _numbers(expected).reshape(dim, dim)[rows, columns]
+    target = _numbers(expected, "expected").reshape(dim, dim)[rows, columns]
     return check(mean_estimate(centred[:, rows] * centred[:, columns]), target, false_alarm=false_alarm, rounding=rounding)
 
 
@@ -265,20 +268,22 @@ def _mean_distance(x: np.ndarray, y: np.ndarray) -> float:
     return sum(float(scipy.spatial.distance.cdist(x[i : i + rows], y).sum()) for i in range(0, len(x), rows)) / (len(x) * len(y))
 
 
-def _numbers(values: Any) -> np.ndarray:
-    return values.detach().cpu().to(torch.float64).numpy() if isinstance(values, torch.Tensor) else np.asarray(values, dtype=float)
+def _numbers(values: Any, name: str) -> np.ndarray:
+    return seen(values, name).cpu().to(torch.float64).numpy()
 
 
 def _samples(values: Any, *, columns: bool = True) -> np.ndarray:
-    x = _numbers(values)
+    x = _numbers(values, "samples")
     if x.ndim not in ((1, 2) if columns else (1,)) or x.shape[0] < 2:
         raise InputError(f"samples have shape {x.shape}; wanted {'[n] or [n, k]' if columns else '[n]'} with n ≥ 2.")
     return x
 
 
-def _cloud(values: Any) -> np.ndarray:
-    x = _samples(values)
-    return x[:, None] if x.ndim == 1 else x
+def _clouds(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
+    x, y = (part[:, None] if part.ndim == 1 else part for part in (_samples(a), _samples(b)))
+    if x.shape[1] != y.shape[1]:
+        raise InputError(f"The samples have {x.shape[1]} and {y.shape[1]} columns; wanted as many in both.")
+    return x, y
 
 
 def _pair(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -289,6 +294,6 @@ def _pair(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _probability(value: float, name: str) -> float:
-    if not 0 < value < 1:
+    if not 0 < (number := real(value, name)) < 1:
         raise InputError(f"{name} = {value}; wanted a number between 0 and 1.")
-    return float(value)
+    return number

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from sgdsde.stats import LEVEL, mean_estimate
 from sgdsde.stats import rate as poisson_rate
-from sgdsde.types import Estimate, InputError
+from sgdsde.types import Estimate, InputError, numbers
 
 Times = Float[np.ndarray, " paths"]
 Flags = Bool[np.ndarray, " paths"]
@@ -25,17 +25,27 @@ Flags = Bool[np.ndarray, " paths"]
 
 @dataclass(frozen=True)
 class SurvivalCurve:
-    """Kaplan–Meier: P(τ > t) just after each time of an exit, with a pointwise band (log-log, which stays within 0 and 1)."""
+    """Kaplan–Meier: P(τ > t) just after each time of an exit, with a pointwise band (log-log, which stays within 0 and 1).
+
+    ``watched`` is until when the curve is known: the longest watch of a path that did not exit, infinite where all have (the curve is 0 from then on).
+    """
 
     times: Float[np.ndarray, " T"]
     probability: Float[np.ndarray, " T"]
     low: Float[np.ndarray, " T"]
     high: Float[np.ndarray, " T"]
     n: int
+    watched: float = math.inf
 
     def at(self, times: Any) -> Estimate:
-        """P(τ > t) at any times within the watch, as an estimate of arrays ``[T]``."""
-        t = np.atleast_1d(np.asarray(times, dtype=float))
+        """P(τ > t) at any times within the watch, as an estimate of arrays ``[T]``.
+
+        Raises:
+            InputError: a time beyond the watch, where nothing is known, or no real number.
+        """
+        t = np.atleast_1d(numbers(times, "times"))
+        if not bool((t <= self.watched * (1 + 1e-12)).all()):
+            raise InputError(f"times up to {t.max():g}: no path was watched beyond {self.watched:g}, and nothing is known of P(τ > t) there.")
         place = np.searchsorted(self.times, t, side="right")
         value, low, high = (np.concatenate([[1.0], part])[place] for part in (self.probability, self.low, self.high))
         # the band is not symmetric; its half-width stands in for a standard error
@@ -52,7 +62,8 @@ def kaplan_meier(times: Times, exited: Flags, *, level: float = LEVEL) -> Surviv
     sf = scipy.stats.ecdf(_censored(times, exited)).sf
     with np.errstate(divide="ignore", invalid="ignore"):
         band = _log_log_band(times, exited, sf.quantiles, sf.probabilities, level)
-    return SurvivalCurve(sf.quantiles, sf.probabilities, *band, n=len(times))
+    watched = math.inf if exited[times == times.max()].all() else float(times.max())
+    return SurvivalCurve(sf.quantiles, sf.probabilities, *band, n=len(times), watched=watched)
 
 
 def log_rank(a: tuple[Times, Flags], b: tuple[Times, Flags]) -> tuple[float, float]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 
-from sgdsde.types import InputError
+from sgdsde.given import is_whole
+from sgdsde.types import InputError, real
 
 #: Maurer's constant 2√n holds from so many samples on
 FEWEST = 8
@@ -19,6 +20,7 @@ FEWEST = 8
 
 def kl(q: float, p: float) -> float:
     """kl(q‖p) for q, p in [0, 1]; infinite where p excludes what q allows."""
+    q, p = real(q, "q"), real(p, "p")
     if not (0 <= q <= 1 and 0 <= p <= 1):
         raise InputError(f"kl({q}, {p}): wanted two probabilities.")
     total = 0.0
@@ -34,6 +36,7 @@ def kl_inverse(q: float, c: float) -> float:
     Raises:
         InputError: q is no probability, or c < 0.
     """
+    q, c = real(q, "q"), real(c, "c")
     if not (0 <= q <= 1 and c >= 0):
         raise InputError(f"kl_inverse({q}, {c}): wanted a probability and a budget ≥ 0.")
     low, high = q, 1.0
@@ -47,10 +50,12 @@ def maurer(error: float, divergence: float, n: int, delta: float) -> float:
     """E_Q err ≤ kl⁻¹(Ê_Q err, (KL(Q‖P) + ln(2√n/δ))/n), with probability 1 − δ over the n samples.
 
     Raises:
-        InputError: n < 8, or δ outside (0, 1).
+        InputError: n < 8, δ outside (0, 1), or a divergence below 0.
     """
-    if n < FEWEST or not 0 < delta < 1:
-        raise InputError(f"n = {n}, delta = {delta}; wanted n ≥ {FEWEST} and a probability of failure between 0 and 1.")
+    if not is_whole(n, FEWEST) or not 0 < real(delta, "delta") < 1:
+        raise InputError(f"n = {n}, delta = {delta}; wanted an integer n ≥ {FEWEST} and a probability of failure between 0 and 1.")
+    if not real(divergence, "divergence") >= 0:
+        raise InputError(f"divergence = {divergence}; wanted KL(Q‖P) ≥ 0.")
     return kl_inverse(error, (divergence + math.log(2 * math.sqrt(n) / delta)) / n)
 
 
@@ -60,6 +65,6 @@ def chernoff(average: float, draws: int, delta: float) -> float:
     Raises:
         InputError: no draws, or δ outside (0, 1).
     """
-    if draws < 1 or not 0 < delta < 1:
+    if not is_whole(draws, 1) or not 0 < real(delta, "delta") < 1:
         raise InputError(f"draws = {draws}, delta = {delta}; wanted at least one draw and a probability of failure between 0 and 1.")
     return kl_inverse(average, math.log(1 / delta) / draws)

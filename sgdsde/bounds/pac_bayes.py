@@ -20,9 +20,10 @@ from torch import Tensor
 
 from sgdsde.bounds.kl import chernoff, maurer
 from sgdsde.bounds.shapes import Shape
+from sgdsde.given import is_whole
 from sgdsde.objectives.network import Network
 from sgdsde.rng import stream
-from sgdsde.types import InputError, as_points
+from sgdsde.types import InputError, as_points, positive, real
 
 #: the grid of prior variances e^{(1−j)/PER_FOLD}, j = 1 … LARGEST (the union is over all j)
 PER_FOLD, LARGEST = 4, 60
@@ -54,7 +55,14 @@ class Bound:
 
 
 def divergence(shape: Shape, distance2: float, beta: float, sigma: float) -> float:
-    """KL(N(w, S)‖N(w₀, σ²I)) with ‖w − w₀‖² = ``distance2``."""
+    """KL(N(w, S)‖N(w₀, σ²I)) with ‖w − w₀‖² = ``distance2``.
+
+    Raises:
+        InputError: σ ≤ 0, a distance or β below 0.
+    """
+    distance2, beta, sigma = real(distance2, "distance2"), real(beta, "beta"), positive(sigma, "sigma")
+    if not (distance2 >= 0 and 0 <= beta < math.inf):
+        raise InputError(f"distance2 = {distance2}, beta = {beta}; wanted a squared distance ≥ 0 and a finite β ≥ 0.")
     ratio = shape.variances(beta, sigma) / sigma**2  # in (0, 1]
     return 0.5 * float((ratio - 1 - ratio.log()).sum() + distance2 / sigma**2)
 
@@ -91,7 +99,7 @@ def pac_bayes(
         InputError: shapes that do not fit, fewer than 1 draw, fewer than 8 samples, targets that are no labels.
     """
     w, w0 = as_points(theta, network.dim)[0], as_points(theta0, network.dim, name="theta0")[0].to(theta)
-    if draws < 1 or tuning_draws < 1:
+    if not is_whole(draws, 1) or not is_whole(tuning_draws, 1):
         raise InputError(f"draws = {draws}, tuning_draws = {tuning_draws}; wanted at least one of each.")
     if network.targets.original.is_floating_point():
         raise InputError("The bound is for the share of wrong answers; wanted integer classes as targets.")

@@ -15,18 +15,29 @@ from torch import Tensor, nn
 
 from sgdsde.curvature import gauss_newton_operator, kronecker_decoupling, layer_blocks
 from sgdsde.objectives.network import Network
-from sgdsde.types import InputError, suggest
+from sgdsde.types import InputError, expected, suggest
 
 SHAPES = ("isotropic", "diagonal", "Kronecker", "eigenbasis")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Curvatures ``[dim]`` ≥ 0 in an orthonormal basis; ``basis [dim, dim]`` holds its vectors as columns, None: the standard one."""
+    """Curvatures ``[dim]`` ≥ 0 in an orthonormal basis; ``basis [dim, dim]`` holds its vectors as columns, None: the standard one.
+
+    Raises:
+        InputError: curvatures that are no finite vector ≥ 0, or a basis of another shape.
+    """
 
     name: str
     curvatures: Float[Tensor, " dim"]
     basis: Float[Tensor, "dim dim"] | None = None
+
+    def __post_init__(self) -> None:
+        values = expected(self.curvatures, Tensor, "curvatures", "one curvature ≥ 0 for each parameter")
+        if values.ndim != 1 or not bool(torch.isfinite(values).all() and (values >= 0).all()):
+            raise InputError(f"curvatures of shape {tuple(values.shape)}; wanted [dim], finite and ≥ 0: the posterior's variances are 1/(βλ + 1/σ²).")
+        if self.basis is not None and tuple(self.basis.shape) != (len(values), len(values)):
+            raise InputError(f"basis has shape {tuple(self.basis.shape)}; wanted [{len(values)}, {len(values)}], an orthonormal basis in columns.")
 
     def variances(self, beta: float, sigma: float) -> Float[Tensor, " dim"]:
         """1/(βλ + 1/σ²), the posterior's in this basis."""

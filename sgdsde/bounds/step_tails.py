@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import InputError
+from sgdsde.given import is_whole, own
+from sgdsde.types import InputError, expected
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,18 @@ def step_tails(
     Raises:
         InputError: shapes that do not fit, a batch size outside 1…n, H̄ with a negative eigenvalue.
     """
+    for name, part in (("gradients", gradients), ("curvature", curvature)):
+        if not (expected(part, Tensor, name, "per-sample gradients [n, dim] and a matrix [dim, dim]").is_floating_point() and bool(torch.isfinite(part).all())):
+            raise InputError(f"{name} of dtype {part.dtype} hold integers, complex numbers, NaN or infinity; wanted finite floating numbers.")
     if gradients.ndim != 2 or tuple(curvature.shape) != (gradients.shape[1],) * 2:
         raise InputError(f"gradients {tuple(gradients.shape)} and curvature {tuple(curvature.shape)}; wanted [n, dim] and [dim, dim].")
     n = gradients.shape[0]
-    if isinstance(batch_size, bool) or not 1 <= batch_size <= n or n < 2:
+    if not is_whole(batch_size, 1, n) or n < 2:
         raise InputError(f"batch_size = {batch_size!r} of n = {n} samples; wanted 1 ≤ B ≤ n and n ≥ 2.")
-    p = torch.as_tensor(steps, dtype=gradients.dtype, device=gradients.device).expand(gradients.shape[1])
+    rates = own(steps, "steps").to(gradients)
+    if tuple(rates.shape) not in ((), (gradients.shape[1],)) or not bool(torch.isfinite(rates).all() and (rates >= 0).all()):
+        raise InputError(f"steps of shape {tuple(rates.shape)}; wanted a step size ≥ 0, or one for each of {gradients.shape[1]} parameters.")
+    p = rates.expand(gradients.shape[1])
     values, vectors = torch.linalg.eigh(curvature)
     if float(values[0]) < -1e-9 * float(values.abs().max()):
         raise InputError(f"curvature has the eigenvalue {float(values[0]):.3g}; the bounds want H̄ ⪰ 0, for instance the positive part of the Hessian.")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sgdsde.curvature.operator import DENSE_DIM, Operator
 from sgdsde.curvature.thick_restart import most_wanted, thick_restart
+from sgdsde.given import is_whole
 from sgdsde.objectives.memory import require
 from sgdsde.types import InputError, OracleRefusal, suggest, warn
 
@@ -76,7 +77,7 @@ def eigsh(
     """
     if which not in ENDS:
         raise InputError(f"which={which!r} is no end of a spectrum." + suggest(which, list(ENDS)))
-    if isinstance(k, bool) or int(k) != k or not 1 <= k <= operator.dim:
+    if not is_whole(k, 1, operator.dim):
         raise InputError(f"k = {k!r}; wanted an integer in 1…{operator.dim}, the dimension of the operator.")
     rounding = torch.finfo(operator.dtype).eps
     tolerance = (1e-8 if rounding < 1e-10 else 1e-4) if tolerance is None else tolerance

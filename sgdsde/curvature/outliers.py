@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from sgdsde.given import is_whole
 from sgdsde.types import InputError
 
 
@@ -230,7 +231,7 @@ def _lead(scores: np.ndarray, best: int) -> float:
 
 
 def _positive_count(count: int) -> None:
-    if isinstance(count, bool) or int(count) != count or count < 1:
+    if not is_whole(count, 1):
         raise InputError(f"{count!r} is no positive integer; wanted a count of at least 1.")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from sgdsde.curvature.graph_memory import Memory, plan, sample_bytes, saved_bytes
 from sgdsde.curvature.operator import Operator
 from sgdsde.curvature.source import Loaded, OwnData, OwnPiece, Piece, Source, mode_of
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.types import InputError, as_points
 
@@ -29,7 +30,7 @@ class SampleOperator(Operator):
     """
 
     def __init__(self, objective: Objective, theta: Float[Tensor, " dim"], *, label: str, data: Batches | None = None, piece: int | None = None) -> None:
-        if piece is not None and (isinstance(piece, bool) or int(piece) != piece or piece < 1):
+        if piece is not None and not is_whole(piece, 1):
             raise InputError(f"piece = {piece!r}; wanted a number of samples ≥ 1, or None to fit the memory.")
         self.objective = objective
         self.theta = as_points(theta, objective.dim)[:1].clone()

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.types import InputError
 
 
@@ -50,7 +51,7 @@ class Data:
 
     def take(self, count: int) -> Data:
         """The first ``count`` samples, in the order of the source."""
-        if isinstance(count, bool) or int(count) != count or not 1 <= count <= len(self):
+        if not is_whole(count, 1, len(self)):
             raise InputError(f"count = {count!r}; wanted an integer in 1…{len(self)}, the number of samples of {self.name}.")
         return replace(self, x=self.x[:count], y=self.y[:count], name=f"{self.name}, first {count}")
 
@@ -86,7 +87,7 @@ class Data:
     def projected(self, components: int) -> Data:
         """Centred and projected on the leading ``components`` principal axes of these samples; each axis's largest entry is positive."""
         features = self.x.shape[1]
-        if isinstance(components, bool) or int(components) != components or not 1 <= components <= features:
+        if not is_whole(components, 1, features):
             raise InputError(f"components = {components!r}; wanted an integer in 1…{features}, the number of features of {self.name}.")
         centred = self.x - self.x.mean(0)
         if components < len(self) < features:  # few images of many pixels: their span is smaller than the space

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.data.dataset import Data, digest_of
+from sgdsde.given import is_whole
 from sgdsde.rng import stream
 from sgdsde.types import InputError
 
@@ -90,7 +91,7 @@ def _made(x: Tensor, y: Tensor, classes: int | None, name: str) -> Data:
 
 def _counts(**numbers: int) -> None:
     for name, value in numbers.items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
+        if not is_whole(value, 1):
             raise InputError(f"{name} = {value!r}; wanted an integer ≥ 1.")
 
 

@@ -20,7 +20,7 @@ from sgdsde.kernels.update import HeavyBall, Plain, Update
 from sgdsde.noise import Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
-from sgdsde.types import Conventions
+from sgdsde.types import Conventions, expected
 
 
 class OptimizerSGD(Kernel):
@@ -40,8 +40,8 @@ class OptimizerSGD(Kernel):
 
     def __init__(self, noise: Noise, eta: float, *, update: Update | None = None, schedule: Schedule | None = None) -> None:
         self.noise = as_noise(noise)
-        self.update = Plain() if update is None else update
-        self.schedule = Constant() if schedule is None else schedule
+        self.update = Plain() if update is None else expected(update, Update, "update", "for example sg.kernels.HeavyBall(0.9)")
+        self.schedule = Constant() if schedule is None else expected(schedule, Schedule, "schedule", "for example sg.kernels.Cosine(steps)")
         self._plain = SGD(noise, eta)
         self.tick = self.eta = self._plain.eta
         self.dim = noise.objective.dim

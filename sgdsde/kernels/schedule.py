@@ -9,7 +9,8 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from sgdsde.types import InputError
+from sgdsde.given import is_whole
+from sgdsde.types import InputError, expected, real
 
 
 class Schedule(ABC):
@@ -75,7 +76,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         _whole(self.steps, "steps")
-        if not 0 <= self.floor <= 1:
+        if not 0 <= real(self.floor, "floor") <= 1:
             raise InputError(f"floor = {self.floor}; wanted a number in [0, 1].")
 
     def factor(self, k: int) -> float:
@@ -100,16 +101,17 @@ class Warmup(Schedule):
 
     def __post_init__(self) -> None:
         _whole(self.steps, "steps")
+        expected(self.after, Schedule, "after", "for example sg.kernels.Cosine(steps)")
 
     def factor(self, k: int) -> float:
         return (k + 1) / self.steps if k < self.steps else self.after.factor(k - self.steps)
 
 
 def _whole(value: int, name: str) -> None:
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if not is_whole(value, 1):
         raise InputError(f"{name} = {value!r}; wanted an integer ≥ 1.")
 
 
 def _share(value: float, name: str) -> None:
-    if not 0 < value <= 1:
+    if not 0 < real(value, name) <= 1:
         raise InputError(f"{name} = {value}; wanted a number in (0, 1].")

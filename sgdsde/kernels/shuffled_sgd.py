@@ -20,7 +20,7 @@ from sgdsde.noises.minibatch import checked_batch_size, refuse_other_samples
 from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.logistic_regression import LogisticRegression
-from sgdsde.types import Conventions, positive
+from sgdsde.types import Conventions, expected, positive
 
 
 class ShuffledSGD(Kernel):
@@ -42,8 +42,8 @@ class ShuffledSGD(Kernel):
         self.eta = positive(eta, "eta")
         self.tick = self.eta
         self.dim = objective.dim
-        self.update = Plain() if update is None else update
-        self.schedule = Constant() if schedule is None else schedule
+        self.update = Plain() if update is None else expected(update, Update, "update", "for example sg.kernels.HeavyBall(0.9)")
+        self.schedule = Constant() if schedule is None else expected(schedule, Schedule, "schedule", "for example sg.kernels.Cosine(steps)")
         self.epoch = objective.n // self.batch_size
         self.period = self.epoch if isinstance(self.schedule, Constant) else 0
 

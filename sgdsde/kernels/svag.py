@@ -11,6 +11,7 @@ from typing import Self
 
 from torch import Generator, Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.kernel import Kernel, State
 from sgdsde.kernels.sgd import SGD
 from sgdsde.noise import Noise, as_noise
@@ -33,7 +34,7 @@ class SVAG(Kernel):
     """
 
     def __init__(self, noise: Noise, eta: float, l: int) -> None:  # noqa: E741 - the paper's symbol
-        if isinstance(l, bool) or int(l) != l or l < 1:
+        if not is_whole(l, 1):
             raise InputError(f"l = {l!r}; wanted an integer ≥ 1 (l = 1 is SGD).")
         self.noise, self.l = as_noise(noise), int(l)
         self._plain = SGD(noise, eta)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 
 class Update(ABC):
@@ -54,7 +54,7 @@ class Momentum(Update):
     momentum: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
+        if not 0 <= real(self.momentum, "momentum") < 1:
             raise InputError(f"momentum = {self.momentum}; wanted a number in [0, 1).")
 
     def apply(self, theta: Tensor, memory: tuple[Tensor, ...], g: Tensor, eta: float) -> tuple[Tensor, tuple[Tensor, ...]]:

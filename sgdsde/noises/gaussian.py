@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import grad
+from sgdsde.given import own
 from sgdsde.noise import GaussianNoise
 from sgdsde.objective import Objective, as_objective, identity_rows, like
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
 from sgdsde.symmetric import eigenpairs
-from sgdsde.types import Conventions, InputError, may_look, numbers
+from sgdsde.types import Conventions, InputError, may_look
 
 
 class Gaussian(GaussianNoise):
@@ -104,7 +105,7 @@ def growing_covariance(theta: Tensor) -> Tensor:
 
 
 def _validated(covariance: Any, dim: int) -> Tensor:
-    matrix = covariance.detach().to(torch.float64) if isinstance(covariance, Tensor) else torch.as_tensor(numbers(covariance, "covariance"))
+    matrix = own(covariance, "covariance").to(torch.float64)
     if matrix.ndim == 0:
         matrix = matrix * torch.eye(dim, dtype=torch.float64)
     if tuple(matrix.shape) != (dim, dim):

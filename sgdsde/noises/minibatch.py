@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgdsde.calculus import sample_covariance, weighted_grad
 from sgdsde.counter import indices
+from sgdsde.given import is_whole
 from sgdsde.noise import CountedNoise, Noise
 from sgdsde.objective import Objective, as_objective, checked_losses
 from sgdsde.objectives.least_squares import LeastSquares
@@ -92,7 +93,7 @@ def refuse_other_samples(objective: Objective, theta: Tensor) -> None:
 
 def checked_batch_size(objective: Objective, batch_size: int, *, largest: int | None) -> int:
     """The batch size as an int, refused where the objective cannot serve it."""
-    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+    if not is_whole(batch_size, 1):
         raise InputError(f"batch_size = {batch_size!r}; wanted an integer ≥ 1.")
     if as_objective(objective).n < 2:
         raise InputError(

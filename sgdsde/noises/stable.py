@@ -16,11 +16,12 @@ from torch import Generator, Tensor
 
 from sgdsde.calculus import grad
 from sgdsde.counter import uniforms
+from sgdsde.given import own
 from sgdsde.noise import CountedNoise, HeavyTailedNoise
-from sgdsde.objective import Objective, like
+from sgdsde.objective import Objective, as_objective, like
 from sgdsde.objectives.periodic_well import PeriodicWell
 from sgdsde.objectives.quadratic import Quadratic
-from sgdsde.types import Conventions, InputError
+from sgdsde.types import Conventions, InputError, real
 
 
 class SymmetricStable(HeavyTailedNoise, CountedNoise):
@@ -36,11 +37,11 @@ class SymmetricStable(HeavyTailedNoise, CountedNoise):
     """
 
     def __init__(self, objective: Objective, alpha: float, scale: Any = 1.0) -> None:
-        self.objective = objective
-        self.alpha = float(alpha)
+        self.objective = as_objective(objective)
+        self.alpha = real(alpha, "alpha")
         if not 0 < self.alpha < 2:
             raise InputError(f"alpha = {alpha}; wanted 0 < alpha < 2. The stable law with alpha = 2 is Gaussian: sg.noises.Gaussian(objective, 2 * scale**2).")
-        gamma = torch.as_tensor(scale, dtype=torch.float64).detach().cpu()
+        gamma = own(scale, "scale").to("cpu", torch.float64)
         gamma = gamma.expand(objective.dim) if gamma.ndim == 0 else gamma
         if tuple(gamma.shape) != (objective.dim,) or not bool(torch.isfinite(gamma).all()) or bool((gamma < 0).any()) or not bool(gamma.any()):
             raise InputError(f"scale = {scale!r}; wanted a number > 0, or {objective.dim} numbers ≥ 0 of which one at least is > 0.")

@@ -11,7 +11,7 @@ import math
 from torch import Tensor
 
 from sgdsde.objective import Facts, Objective, spread
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 #: from this tilt on the shallow minimum and the pass have merged
 LARGEST_TILT = 2 / (3 * math.sqrt(3))
@@ -34,9 +34,10 @@ class AsymmetricWell(Objective):
     dim = 1
 
     def __init__(self, tilt: float) -> None:
+        tilt = real(tilt, "tilt")
         if not (math.isfinite(tilt) and abs(tilt) < LARGEST_TILT):
             raise InputError(f"tilt = {tilt}; wanted |tilt| < 2/(3√3) = {LARGEST_TILT:.4f}, beyond which there is a single minimum.")
-        self.tilt = float(tilt)
+        self.tilt = tilt
         third_angle = math.acos(-1.5 * math.sqrt(3) * self.tilt) / 3
         left, top, right = sorted(self._polished(2 / math.sqrt(3) * math.cos(third_angle - 2 * math.pi * j / 3)) for j in range(3))
         deep, shallow = (left, right) if self.tilt >= 0 else (right, left)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sgdsde.given import is_whole, seen
 from sgdsde.objectives.resident import Resident
 from sgdsde.types import InputError
 
@@ -102,18 +102,18 @@ def checked_labels(y: Any, classes: int | None) -> tuple[Tensor, int]:
     Raises:
         InputError: no integers, or labels outside 0…classes−1.
     """
-    values = y.detach() if isinstance(y, Tensor) else torch.as_tensor(np.asarray(y))
+    values = seen(y, "labels")
     if values.ndim != 1:
         raise InputError(f"labels have shape {tuple(values.shape)}; wanted [n], one integer class per sample (not one-hot rows).")
     if values.numel() == 0:
         raise InputError("labels are empty: empty data; wanted at least one sample.")
-    labels = values.long()
+    labels = values.to(torch.long, copy=True)
     if not bool((labels == values).all()):
         raise InputError("labels are not integers; wanted classes 0, 1, 2, …")
     low, high = int(labels.min()), int(labels.max())
     if classes is None:
         classes = max(high + 1, 2)
-    if isinstance(classes, bool) or int(classes) != classes or classes < 2:
+    if not is_whole(classes, 2):
         raise InputError(f"classes = {classes!r}; wanted an integer ≥ 2.")
     if low < 0 or high >= classes:
         raise InputError(

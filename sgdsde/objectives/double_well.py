@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, spread
 from sgdsde.types import InputError, positive
 
@@ -19,7 +20,7 @@ class DoubleWell(Objective):
     """
 
     def __init__(self, dim: int = 1, *, transverse: float = 1.0) -> None:
-        if int(dim) != dim or dim < 1:
+        if not is_whole(dim, 1):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 1.")
         self.dim = int(dim)
         self.transverse = positive(transverse, "transverse")

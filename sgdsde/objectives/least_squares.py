@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.objective import Facts, Objective, like
 from sgdsde.objectives.linear_model import LinearModel, checked_inputs, same_length
 from sgdsde.objectives.resident import Resident
@@ -38,8 +38,7 @@ class LeastSquares(LinearModel):
 
     def __init__(self, x: Any, y: Any) -> None:
         x = checked_inputs(x)
-        y = y.detach() if isinstance(y, Tensor) else torch.as_tensor(np.asarray(y))
-        y = y.to(torch.float64) if not y.is_floating_point() else y
+        y = own(y, "y")
         same_length(x, y)
         y = y[:, None] if y.ndim == 1 else y  # [n, outputs]
         if y.ndim != 2 or y.shape[1] == 0:

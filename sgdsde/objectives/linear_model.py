@@ -11,11 +11,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.objective import Objective
 from sgdsde.objectives.resident import Resident
 from sgdsde.types import InputError
@@ -167,8 +167,7 @@ def checked_inputs(x: Any) -> Float[Tensor, "n features"]:
     Raises:
         InputError: it is empty, of another shape, or holds NaN or infinity.
     """
-    x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-    x = x if x.is_floating_point() else x.to(torch.float64)
+    x = own(x, "x")
     if x.ndim != 2 or x.numel() == 0:
         what = "empty data" if x.numel() == 0 else "the wrong shape"
         raise InputError(f"x has shape {tuple(x.shape)}: {what}; wanted [n, features] with at least one sample and one feature.")

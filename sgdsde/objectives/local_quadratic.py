@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import grad, hessian
-from sgdsde.objective import Facts, Objective, like, spread
+from sgdsde.given import own
+from sgdsde.objective import Facts, Objective, as_objective, like, spread
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.muller_brown import MullerBrown
 from sgdsde.types import InputError
@@ -31,7 +32,8 @@ class LocalQuadratic(Objective):
     """
 
     def __init__(self, objective: Objective, anchor: Any) -> None:
-        point = (anchor.detach() if isinstance(anchor, Tensor) else torch.as_tensor(anchor)).to("cpu", torch.float64)
+        as_objective(objective)
+        point = own(anchor, "anchor").to("cpu", torch.float64)
         if tuple(point.shape) != (objective.dim,):
             raise InputError(f"anchor has shape {tuple(point.shape)}; wanted [{objective.dim}], one point of the objective.")
         self.dim, self.n = objective.dim, 1

@@ -14,7 +14,7 @@ from torch import Tensor
 from sgdsde.objective import Facts, Objective
 from sgdsde.objectives.cross_entropy import Binary, CrossEntropy, Softmax, checked_labels
 from sgdsde.objectives.linear_model import LinearModel, checked_inputs, same_length
-from sgdsde.types import DomainError, InputError
+from sgdsde.types import DomainError, InputError, real
 
 
 class LogisticRegression(LinearModel):
@@ -38,12 +38,13 @@ class LogisticRegression(LinearModel):
     """
 
     def __init__(self, x: Any, y: Any, *, classes: int | None = None, ridge: float = 0.0, intercept: bool = False) -> None:
+        ridge = real(ridge, "ridge")
         x = checked_inputs(x)
         labels, count = checked_labels(y, classes)
         same_length(x, labels)
         if not (np.isfinite(ridge) and ridge >= 0):
             raise InputError(f"ridge = {ridge}; wanted a finite number ≥ 0.")
-        self.classes, self.ridge, self.intercept = count, float(ridge), bool(intercept)
+        self.classes, self.ridge, self.intercept = count, ridge, bool(intercept)
         if intercept:
             x = torch.cat([x, x.new_ones(x.shape[0], 1)], 1)
         outputs = 1 if count == 2 else count

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole, own
 from sgdsde.objective import Facts, Objective, identity_rows
 from sgdsde.objectives.quadratic_map import QuadraticMap, tuples
 from sgdsde.objectives.resident import Resident
@@ -40,7 +41,7 @@ class MatrixFactorization(QuadraticMap):
 
     def __init__(self, target: Any, rank: int) -> None:
         M = _target(target)
-        if isinstance(rank, bool) or int(rank) != rank or rank < 1:
+        if not is_whole(rank, 1):
             raise InputError(f"rank = {rank!r}; wanted an integer ≥ 1.")
         self.rows, self.columns, self.rank = M.shape[0], M.shape[1], int(rank)
         P, sigma, Qt = torch.linalg.svd(M, full_matrices=False)
@@ -127,7 +128,7 @@ def _target(target: Any) -> Tensor:
         if target < 1:
             raise InputError(f"target = {target}; wanted a matrix, or an integer size ≥ 1.")
         return torch.diag(1 - torch.arange(int(target), dtype=torch.float64) / int(target))
-    M = target.detach().to("cpu", torch.float64) if isinstance(target, Tensor) else torch.as_tensor(np.asarray(target, dtype=float))
+    M = own(target, "target").to("cpu", torch.float64)
     if M.ndim != 2 or M.numel() == 0:
         raise InputError(f"target has shape {tuple(M.shape)}; wanted a matrix [rows, columns], or an integer size.")
     if not bool(torch.isfinite(M).all()):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.objective import Facts, Objective, spread
-from sgdsde.types import InputError, positive
+from sgdsde.types import InputError, positive, real
 
 
 class MonkeySaddle(Objective):
@@ -30,10 +30,11 @@ class MonkeySaddle(Objective):
     dim = 2
 
     def __init__(self, *, scale: float = 1.0, quartic: float = 1.0) -> None:
+        quartic = real(quartic, "quartic")
         self.scale = positive(scale, "scale")
         if not (math.isfinite(quartic) and quartic >= 0):
             raise InputError(f"quartic = {quartic}; wanted a finite number ≥ 0.")
-        self.quartic = float(quartic)
+        self.quartic = quartic
         minima: tuple[tuple[float, ...], ...] = ()
         if self.quartic:
             r = 3 * self.scale / self.quartic

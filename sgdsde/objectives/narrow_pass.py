@@ -11,8 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, spread
-from sgdsde.types import InputError, positive
+from sgdsde.types import InputError, positive, real
 
 
 class NarrowPass(Objective):
@@ -29,12 +30,13 @@ class NarrowPass(Objective):
     """
 
     def __init__(self, dim: int = 2, *, valley: float = 1.0, narrowing: float = 8.0) -> None:
-        if int(dim) != dim or dim < 2:
+        narrowing = real(narrowing, "narrowing")
+        if not is_whole(dim, 2):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 2: one direction across the barrier, the others beside it.")
         self.dim, self.valley = int(dim), positive(valley, "valley")
         if not (math.isfinite(narrowing) and narrowing >= 0):
             raise InputError(f"narrowing = {narrowing}; wanted a finite number ≥ 0 (below 0 the loss falls without bound far out).")
-        self.narrowing = float(narrowing)
+        self.narrowing = narrowing
         rest = (0.0,) * (self.dim - 1)
         self.facts = Facts(grad=self._grad, hessian=self._hessian, minima=((-1.0, *rest), (1.0, *rest)), saddles=((0.0, *rest),), barrier=0.25)
 

@@ -10,7 +10,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from sgdsde.given import seen
 from sgdsde.types import InputError, suggest
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -116,7 +116,7 @@ def checked_samples(inputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: empty data, mismatched lengths, NaN.
     """
-    x, y = (part.detach() if isinstance(part, Tensor) else torch.as_tensor(np.asarray(part)) for part in (inputs, targets))
+    x, y = seen(inputs, "inputs"), seen(targets, "targets")
     if x.ndim == 0 or x.numel() == 0:
         raise InputError(f"inputs have shape {tuple(x.shape)}: empty data; wanted [n, ...] with n ≥ 1.")
     if y.ndim == 0 or y.shape[0] != x.shape[0]:

@@ -13,8 +13,9 @@ import math
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, spread
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 #: largest dimension in which all corners {0, π}^dim are listed
 _CORNERS_DIM = 6
@@ -37,7 +38,10 @@ class PeriodicWell(Objective):
     """
 
     def __init__(self, dim: int = 1, *, curvature: float = 0.0, amplitude: float = -1.0, coupling: float = 0.0) -> None:
-        if isinstance(dim, bool) or int(dim) != dim or dim < 1:
+        curvature = real(curvature, "curvature")
+        amplitude = real(amplitude, "amplitude")
+        coupling = real(coupling, "coupling")
+        if not is_whole(dim, 1):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 1.")
         for name, value in (("curvature", curvature), ("amplitude", amplitude), ("coupling", coupling)):
             if not math.isfinite(value):
@@ -45,7 +49,7 @@ class PeriodicWell(Objective):
         if curvature < 0:
             raise InputError(f"curvature = {curvature}; wanted ≥ 0, or the loss has no lower bound. For a maximum use sg.objectives.Quadratic.")
         self.dim = int(dim)
-        self.curvature, self.amplitude, self.coupling = float(curvature), float(amplitude), float(coupling)
+        self.curvature, self.amplitude, self.coupling = curvature, amplitude, coupling
         minima, saddles = self._stationary()
         pure = self.curvature == 0 and self.coupling == 0 and self.amplitude != 0
         self.facts = Facts(

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.objective import Facts, Objective, like, spread
-from sgdsde.types import InputError, numbers
+from sgdsde.types import InputError
 
 
 class Quadratic(Objective):
@@ -24,7 +25,7 @@ class Quadratic(Objective):
     """
 
     def __init__(self, hessian: Any, center: Any = None) -> None:
-        H = hessian.detach().to(torch.float64) if isinstance(hessian, Tensor) else torch.as_tensor(numbers(hessian, "hessian"))
+        H = own(hessian, "hessian").to(torch.float64)
         if H.ndim == 0:
             H = H.reshape(1, 1)
         if H.ndim == 1:
@@ -37,7 +38,7 @@ class Quadratic(Objective):
             raise InputError("hessian is not symmetric; pass (H + Hᵀ)/2 if the difference is rounding.")
         self.matrix = (H + H.T) / 2
         self.dim = H.shape[0]
-        c = torch.zeros(self.dim, dtype=torch.float64) if center is None else torch.as_tensor(numbers(center, "center")).reshape(-1)
+        c = torch.zeros(self.dim, dtype=torch.float64) if center is None else own(center, "center").to(torch.float64).reshape(-1)
         if tuple(c.shape) != (self.dim,) or not bool(torch.isfinite(c).all()):
             raise InputError(f"center has shape {tuple(c.shape)}; wanted [{self.dim}], finite.")
         self.center = c

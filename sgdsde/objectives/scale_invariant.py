@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sgdsde import calculus
-from sgdsde.objective import Facts, Objective, identity_rows
+from sgdsde.objective import Facts, Objective, as_objective, identity_rows
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.shallow_tanh import ShallowTanh
 from sgdsde.types import positive
@@ -31,7 +31,7 @@ class ScaleInvariant(Objective):
     """
 
     def __init__(self, objective: Objective, radius: float = 1.0) -> None:
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.radius = positive(radius, "radius")
         self.dim, self.n = objective.dim, objective.n
         known = objective.facts

@@ -17,11 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, identity_rows
 from sgdsde.objectives.cross_entropy import Binary, checked_labels
 from sgdsde.objectives.linear_model import checked_inputs, same_length
 from sgdsde.objectives.resident import Resident
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 Units = Float[Tensor, "paths batch hidden"]
 Samples = Float[Tensor, "paths batch"]
@@ -69,15 +70,16 @@ class ShallowTanh(Objective):
     """
 
     def __init__(self, x: Any, y: Any, *, hidden: int, ridge: float = 0.0) -> None:
+        ridge = real(ridge, "ridge")
         x = checked_inputs(x)
         labels, _ = checked_labels(y, 2)
         same_length(x, labels)
-        if isinstance(hidden, bool) or int(hidden) != hidden or hidden < 1:
+        if not is_whole(hidden, 1):
             raise InputError(f"hidden = {hidden!r}; wanted an integer ≥ 1.")
         if not (np.isfinite(ridge) and ridge >= 0):
             raise InputError(f"ridge = {ridge}; wanted a finite number ≥ 0.")
         self.n, self.features = x.shape
-        self.hidden, self.ridge = int(hidden), float(ridge)
+        self.hidden, self.ridge = int(hidden), ridge
         self.dim = self.hidden * (self.features + 2)
         extended = torch.cat([x, x.new_ones(self.n, 1)], 1)
         self.x = Resident(extended)

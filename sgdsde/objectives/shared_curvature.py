@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.objective import Facts, Objective, like
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.objectives.resident import Resident
@@ -35,7 +36,7 @@ class SharedCurvature(Objective):
     """
 
     def __init__(self, matrix: Any, centers: Any) -> None:
-        c = centers.detach().to(torch.float64) if isinstance(centers, Tensor) else torch.as_tensor(np.asarray(centers, dtype=float))
+        c = own(centers, "centers").to(torch.float64)
         if c.ndim != 2 or c.numel() == 0:
             raise InputError(f"centers have shape {tuple(c.shape)}; wanted [n, dim] with at least one sample.")
         self.mean = Quadratic(matrix, center=c.mean(0))

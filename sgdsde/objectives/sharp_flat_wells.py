@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, spread
 from sgdsde.types import InputError, positive
 
@@ -34,7 +35,7 @@ class SharpFlatWells(Objective):
     """
 
     def __init__(self, dim: int = 1, *, flat: float = 1.0, sharp: float = 4.0, barrier: float = 0.25, transverse: float = 1.0) -> None:
-        if isinstance(dim, bool) or int(dim) != dim or dim < 1:
+        if not is_whole(dim, 1):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 1.")
         self.dim = int(dim)
         self.height, self.transverse = positive(barrier, "barrier"), positive(transverse, "transverse")

@@ -11,8 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, spread
-from sgdsde.types import InputError, positive
+from sgdsde.types import InputError, positive, real
 
 
 class StiffeningWell(Objective):
@@ -29,12 +30,13 @@ class StiffeningWell(Objective):
     """
 
     def __init__(self, dim: int = 2, *, base: float = 1.0, gain: float = 1.0) -> None:
-        if isinstance(dim, bool) or int(dim) != dim or dim < 2:
+        gain = real(gain, "gain")
+        if not is_whole(dim, 2):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 2. In one dimension use sg.objectives.DoubleWell.")
         if not (math.isfinite(gain) and gain >= 0):
             raise InputError(f"gain = {gain}; wanted a finite number ≥ 0, or the loss has no lower bound.")
         self.dim = int(dim)
-        self.base, self.gain = positive(base, "base"), float(gain)
+        self.base, self.gain = positive(base, "base"), gain
         rest = (0.0,) * (self.dim - 1)
         self.facts = Facts(
             grad=self._grad,

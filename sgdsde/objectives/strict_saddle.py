@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, like, spread
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 #: largest number of negative directions for which all 3^k stationary points are listed
 _LISTED = 4
@@ -42,7 +43,8 @@ class StrictSaddle(Objective):
     """
 
     def __init__(self, dim: int, *, negative: float | Sequence[float] = 1.0, positive: float | Sequence[float] = 1.0, quartic: float = 1.0) -> None:
-        if isinstance(dim, bool) or int(dim) != dim or dim < 1:
+        quartic = real(quartic, "quartic")
+        if not is_whole(dim, 1):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 1.")
         self.dim = int(dim)
         mu = np.atleast_1d(np.asarray(negative, dtype=float))
@@ -58,7 +60,7 @@ class StrictSaddle(Objective):
                 raise InputError(f"{name} = {values.tolist()}; wanted finite numbers > 0 (the sign of a negative direction is in the formula).")
         if not (math.isfinite(quartic) and quartic >= 0):
             raise InputError(f"quartic = {quartic}; wanted a finite number ≥ 0.")
-        self.quartic = float(quartic)
+        self.quartic = quartic
         self.curvatures = torch.tensor(np.concatenate([-mu, rest]))
         minima, saddles = self._stationary(mu)
         self.facts = Facts(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.quadratic_map import QuadraticMap, tuples
@@ -38,7 +39,7 @@ class TwoLayerLinear(QuadraticMap):
 
     def __init__(self, x: Any, y: Any, hidden: int) -> None:
         outer = LeastSquares(x, y)
-        if isinstance(hidden, bool) or int(hidden) != hidden or hidden < 1:
+        if not is_whole(hidden, 1):
             raise InputError(f"hidden = {hidden!r}; wanted an integer ≥ 1.")
         self.hidden, self.features, self.outputs = int(hidden), outer.features, outer.outputs
         best = torch.tensor(outer.facts.minima[0], dtype=torch.float64).reshape(self.outputs, self.features)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import log1p
 
+from sgdsde.given import is_whole
 from sgdsde.sde import SDE
 from sgdsde.sdes import HASME, SME1, SME2, SPF, HASMEProduct
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 
 def _sme1(x: float) -> float:
@@ -54,7 +55,8 @@ def svag_variance_ratio(x: float, amplification: int) -> float:
         >>> round(sg.oracles.svag_variance_ratio(0.5, 1), 6), round(sg.oracles.svag_variance_ratio(0.5, 1000), 3)  # SGD; near the SDE
         (1.333333, 1.0)
     """
-    return 1 / (1 - _inside(x, 2.0 * amplification) / (2 * amplification))
+    copies = _whole(amplification, "amplification")
+    return 1 / (1 - _inside(x, 2.0 * copies) / (2 * copies))
 
 
 def momentum_variance_ratio(x: float, beta: float) -> float:
@@ -66,6 +68,8 @@ def momentum_variance_ratio(x: float, beta: float) -> float:
         >>> round(sg.oracles.momentum_variance_ratio(1e-6, 0.9), 4)  # 1/(1 − β) for small steps
         10.0
     """
+    if not 0 <= real(beta, "beta") < 1:
+        raise InputError(f"beta = {beta}; wanted 0 ≤ beta < 1.")
     return (1 + beta) * (2 - _inside(x, 2.0)) / ((1 - beta) * (2 * (1 + beta) - x))
 
 
@@ -76,7 +80,7 @@ def euler_inflation(x: float, substeps: int) -> float:
         >>> round(sg.oracles.euler_inflation(0.9, 16), 4)  # 7.8 % too much
         1.0775
     """
-    a = -log1p(-_inside(x, 1.0)) / substeps
+    a = -log1p(-_inside(x, 1.0)) / _whole(substeps, "substeps")
     if a >= 2:
         raise InputError(f"{substeps} Euler substeps are unstable at x = {x}: |log(1−x)|/n = {a:.3g} ≥ 2.")
     return 1 / (1 - a / 2)
@@ -89,13 +93,19 @@ def heun_inflation(x: float, substeps: int) -> float:
         >>> round(sg.oracles.heun_inflation(0.9, 16), 4)  # 0.55 % too little
         0.9945
     """
-    a = -log1p(-_inside(x, 1.0)) / substeps
+    a = -log1p(-_inside(x, 1.0)) / _whole(substeps, "substeps")
     if a >= 2:
         raise InputError(f"{substeps} Heun substeps are unstable at x = {x}: |log(1−x)|/n = {a:.3g} ≥ 2.")
     return 2 * (1 - a / 2) ** 2 / (2 - 2 * a + a**2 - a**3 / 4)
 
 
+def _whole(value: int, name: str) -> int:
+    if not is_whole(value, 1):
+        raise InputError(f"{name} = {value!r}; wanted an integer ≥ 1.")
+    return int(value)
+
+
 def _inside(x: float, high: float) -> float:
-    if not 0 < x < high:
+    if not 0 < real(x, "x") < high:
         raise InputError(f"x = eta·lambda = {x}; the formula holds for 0 < x < {high:g}.")
     return float(x)

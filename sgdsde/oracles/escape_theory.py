@@ -16,9 +16,9 @@ import torch
 from scipy.special import ndtr
 
 from sgdsde.calculus import hessian
-from sgdsde.noise import Noise
-from sgdsde.objective import Objective
-from sgdsde.types import DomainError, InputError, as_points, positive
+from sgdsde.noise import Noise, as_noise
+from sgdsde.objective import Objective, as_objective
+from sgdsde.types import DomainError, InputError, as_points, positive, real
 
 EULER_GAMMA = float(np.euler_gamma)
 
@@ -41,7 +41,7 @@ def saddle_steps(growth: float, distance: float) -> float:
         1.0
     """
     distance = positive(distance, "distance")
-    if not growth > 1:
+    if not 1 < real(growth, "growth") < math.inf:
         raise InputError(f"growth = {growth}; wanted m = 1 + eta·mu > 1 (a saddle's unstable direction).")
     steps = 0.5 + (math.log(2 * (growth**2 - 1) * distance**2) + EULER_GAMMA) / (2 * math.log(growth))
     if steps < 1:
@@ -75,7 +75,8 @@ def saddle_exit(noise: Noise, eta: float, saddle: Any, distance: float) -> float
         >>> round(sg.oracles.saddle_exit(noise, 0.1, [0.0, 0.0], 0.1) / (0.1 * steps), 9)
         1.0
     """
-    theta = as_points(saddle, noise.objective.dim, name="saddle").to(torch.float64)
+    eta, distance = positive(eta, "eta"), positive(distance, "distance")
+    theta = as_points(saddle, as_noise(noise).objective.dim, name="saddle").to(torch.float64)
     values, vectors = torch.linalg.eigh(hessian(noise.objective, theta)[0])
     v, mu = vectors[:, 0], -float(values[0])
     variance = float(v @ noise.covariance(theta)[0] @ v)
@@ -101,7 +102,7 @@ def eyring_kramers(objective: Objective, minimum: Any, saddles: Any, *, temperat
         1.0
     """
     temperature = positive(temperature, "temperature")
-    bottom = as_points(minimum, objective.dim, name="minimum").to(torch.float64)
+    bottom = as_points(minimum, as_objective(objective).dim, name="minimum").to(torch.float64)
     passes = as_points(saddles, objective.dim, name="saddles").to(torch.float64)
     curvature = torch.linalg.eigvalsh(hessian(objective, bottom))[0]
     if float(curvature[0]) <= 0:

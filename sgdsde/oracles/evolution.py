@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, overload
 
-from sgdsde.kernel import Kernel
+from sgdsde.kernel import Kernel, as_kernel
 from sgdsde.noise import Noise, as_noise
 from sgdsde.oracles.flows import flow
 from sgdsde.oracles.linear_models import sde_terms
@@ -92,7 +92,7 @@ def kernel_moments(kernel: Kernel, theta0: Any, k: int | Sequence[int]) -> Momen
         [4.5]
     """
     marks, single = iterates(k)
-    start = _kernel_start(kernel, theta0)
+    start = _kernel_start(as_kernel(kernel), theta0)
     law = step_law(kernel)
 
     def ticks_later(moments: Moments, ticks: int) -> Moments:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from scipy.special import ndtr
 
+from sgdsde.given import own
 from sgdsde.noise import GaussianNoise, Noise, as_noise
 from sgdsde.noises.stable import SymmetricStable
 from sgdsde.oracles.coefficients import sgd_field
@@ -149,7 +150,7 @@ def line_problem(dim: int, theta0: Any, region: Region) -> tuple[float, Interval
     if dim != 1:
         raise InputError(f"The exit oracles are one-dimensional; the objective has dimension {dim}. Use sg.exit_times, or sg.oracles.escape for d dimensions.")
     interval = as_interval(region)
-    point = torch.as_tensor(theta0, dtype=torch.float64).reshape(-1)
+    point = own(theta0, "theta0").to(torch.float64).reshape(-1)
     start = float(point[0]) if point.numel() == 1 else math.nan
     if not interval.low < start < interval.high:
         raise InputError(f"theta0 = {theta0!r} does not lie inside ({interval.low:g}, {interval.high:g}); wanted one start point inside the region.")

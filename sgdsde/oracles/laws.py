@@ -7,7 +7,7 @@ large deviations feel the whole law (escape exponents). A law gives a quadrature
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -49,7 +49,7 @@ class GaussianLaw(Law):
         0.0
     """
 
-    skewness: float = 0.0
+    skewness: float = field(default=0.0, init=False)
 
     def quadrature(self, order: int) -> tuple[Array, Array]:
         nodes, weights = np.polynomial.hermite_e.hermegauss(order)
@@ -105,7 +105,7 @@ class ExponentialLaw(Law):
         2.0
     """
 
-    skewness: float = 2.0
+    skewness: float = field(default=2.0, init=False)
 
     def quadrature(self, order: int) -> tuple[Array, Array]:
         nodes, weights = np.polynomial.laguerre.laggauss(order)

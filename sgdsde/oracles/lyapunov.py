@@ -6,12 +6,12 @@ constant noise is AV + VA − ηAVA = ηC (F = I − ηA; Liu, Ziyin, Ueda, arXi
 
 from __future__ import annotations
 
-import numpy as np
 import scipy.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.types import InputError, OracleRefusal, positive
 
 _RESIDUAL = 1e-9
@@ -53,9 +53,11 @@ def discrete_lyapunov(A: Tensor, C: Tensor, *, eta: float) -> Float[Tensor, "dim
         >>> round(sg.oracles.discrete_lyapunov(A, C, eta=0.5).item(), 9)  # η/(2 − η)
         0.333333333
     """
-    A, C = torch.as_tensor(np.asarray(A, dtype=float)), torch.as_tensor(np.asarray(C, dtype=float))
+    A, C = own(A, "A").to(torch.float64), own(C, "C").to(torch.float64)
     if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape != C.shape:
         raise InputError(f"A has shape {tuple(A.shape)}, C {tuple(C.shape)}; wanted the same square matrix shape.")
+    if not bool(torch.isfinite(A).all() and torch.isfinite(C).all()):
+        raise InputError("A or C holds NaN or infinity; wanted finite matrices.")
     eta = positive(eta, "eta")
     return stationary_of_map(torch.eye(A.shape[0], dtype=torch.float64) - eta * A, eta**2 * C)
 

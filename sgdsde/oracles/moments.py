@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import InputError, OracleRefusal, as_points
+from sgdsde.given import is_whole
+from sgdsde.types import InputError, OracleRefusal, as_points, real
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def iterates(k: Any) -> tuple[list[int], bool]:
     single = np.ndim(k) == 0
     marks = [k] if single else list(k)
     for mark in marks:
-        if isinstance(mark, bool) or not np.isfinite(mark) or int(mark) != mark or mark < 0:
+        if not is_whole(mark, 0):
             raise InputError(f"k = {mark!r}; wanted an integer ≥ 0 (iterates), or a sequence of them.")
     if not marks:
         raise InputError("k is empty; wanted at least one iterate.")
@@ -119,7 +120,7 @@ def times(t: Any) -> tuple[list[float], bool]:
         InputError: a time is negative or not finite, or there is none.
     """
     single = np.ndim(t) == 0
-    marks = [float(mark) for mark in ([t] if single else list(t))]
+    marks = [real(mark, "t") for mark in ([t] if single else list(t))]
     if not marks:
         raise InputError("t is empty; wanted at least one SDE time.")
     for mark in marks:

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq
 
+from sgdsde.given import is_whole
 from sgdsde.kernel import Kernel
 from sgdsde.noise import Noise
 from sgdsde.oracles.flows import flow
@@ -73,11 +74,15 @@ def mean_square_threshold(growth: Callable[[float], float], *, low: float, high:
         0.5
     """
     low, high = positive(low, "low"), positive(high, "high")
+    if not callable(growth):
+        raise InputError(f"growth = {growth!r:.200}; wanted a function of eta, for example lambda eta: sg.oracles.mean_square_growth(noise, eta).")
     if not low < high:
         raise InputError(f"low = {low}, high = {high}; wanted low < high.")
     if not growth(low) < 1:
         raise InputError(f"growth({low}) = {growth(low):.6g} is not below 1: already unstable at low. Choose a smaller low.")
-    grid = np.linspace(low, high, points + 1)
+    if not is_whole(points, 1):
+        raise InputError(f"points = {points!r}; wanted an integer ≥ 1.")
+    grid = np.linspace(low, high, int(points) + 1)
     for left, right in pairwise(grid):
         if growth(float(right)) >= 1:
             return float(brentq(lambda eta: growth(eta) - 1, float(left), float(right), xtol=1e-13, rtol=1e-12))

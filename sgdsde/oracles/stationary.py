@@ -13,14 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.kernel import Kernel
-from sgdsde.noise import Noise
+from sgdsde.noise import Noise, as_noise
 from sgdsde.oracles.chains import AdditiveChain, fixed_point
 from sgdsde.oracles.flows import flow
 from sgdsde.oracles.linear_models import gradient_terms, noise_covariance, sde_terms
 from sgdsde.oracles.moments import Moments
 from sgdsde.oracles.step_laws import sgd_chain, step_law
 from sgdsde.sde import SDE
-from sgdsde.types import InputError, OracleRefusal, positive
+from sgdsde.types import InputError, OracleRefusal, positive, real
 
 
 def stationary_covariance(model: Noise | SDE | Kernel, eta: float | None = None) -> Float[Tensor, "dim dim"]:
@@ -88,10 +88,10 @@ def momentum_stationary_moments(noise: Noise, eta: float, beta: float) -> Moment
         >>> round(variance / (0.1 * 1.9 / (0.1 * (2 * 1.9 - 0.1))), 9)  # η(1+β)/(λ(1−β)(2(1+β)−ηλ))
         1.0
     """
-    eta, beta = positive(eta, "eta"), float(beta)
+    eta, beta = positive(eta, "eta"), real(beta, "beta")
     if not 0 <= beta < 1:
         raise InputError(f"beta = {beta}; wanted 0 ≤ beta < 1.")
-    (H, g0), sigma = gradient_terms(noise.objective), noise_covariance(noise)
+    (H, g0), sigma = gradient_terms(as_noise(noise).objective), noise_covariance(noise)
     if not sigma.is_constant:
         raise OracleRefusal(f"The covariance of {type(noise).__name__} depends on θ; with momentum only constant noise is offered.")
     eye = torch.eye(noise.objective.dim, dtype=torch.float64)

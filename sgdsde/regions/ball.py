@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.objective import like
 from sgdsde.region import Bordered
 from sgdsde.types import InputError, positive
@@ -44,7 +45,7 @@ def vector(value: Any, name: str) -> Tensor:
     Raises:
         InputError: it has another shape, is empty, or holds NaN or infinity.
     """
-    v = torch.as_tensor(value, dtype=torch.float64).detach().cpu()
+    v = own(value, name).to("cpu", torch.float64)
     v = v.reshape(1) if v.ndim == 0 else v
     if v.ndim != 1 or v.numel() == 0 or not bool(torch.isfinite(v).all()):
         raise InputError(f"{name} has shape {tuple(v.shape)}; wanted a finite vector [dim].")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgdsde.given import own
 from sgdsde.objective import like
 from sgdsde.region import Bordered
 from sgdsde.types import InputError
@@ -20,8 +21,8 @@ class Box(Bordered):
     """
 
     def __init__(self, low: Any, high: Any) -> None:
-        self.low = torch.as_tensor(low, dtype=torch.float64).reshape(-1)
-        self.high = torch.as_tensor(high, dtype=torch.float64).reshape(-1)
+        self.low = own(low, "low").to("cpu", torch.float64).reshape(-1)
+        self.high = own(high, "high").to("cpu", torch.float64).reshape(-1)
         if self.low.shape != self.high.shape or self.low.numel() == 0 or not bool((self.low < self.high).all()):
             shapes = f"{tuple(self.low.shape)} and {tuple(self.high.shape)}"
             raise InputError(f"Box(low, high) with shapes {shapes}; wanted equal shapes [dim] and low < high everywhere.")

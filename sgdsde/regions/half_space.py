@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from sgdsde.objective import like
 from sgdsde.region import Bordered
 from sgdsde.regions.ball import vector
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 
 class HalfSpace(Bordered):
@@ -25,7 +26,10 @@ class HalfSpace(Bordered):
         if length == 0:
             raise InputError("normal is the zero vector; wanted a direction.")
         self.normal = n / length
-        self.offset = float(vector(offset, "offset")[0]) / length
+        bound = real(offset, "offset")
+        if not math.isfinite(bound):
+            raise InputError(f"offset = {offset}; wanted a finite number.")
+        self.offset = bound / length
         self.dim = n.shape[0]
 
     def inside(self, theta: Tensor) -> Tensor:

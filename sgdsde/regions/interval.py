@@ -11,7 +11,7 @@ from sgdsde.region import Bordered, Region
 from sgdsde.regions.ball import Ball
 from sgdsde.regions.box import Box
 from sgdsde.regions.half_space import HalfSpace
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 
 class Interval(Bordered):
@@ -26,7 +26,7 @@ class Interval(Bordered):
     dim = 1
 
     def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = float(low), float(high)
+        self.low, self.high = real(low, "low"), real(high, "high")
         if not self.low < self.high:
             raise InputError(f"Interval({low}, {high}) is empty; wanted low < high.")
         if math.isinf(self.low) and math.isinf(self.high):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from sgdsde.calculus import grad
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.region import Bordered
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 
 class Sublevel(Bordered):
@@ -24,7 +24,7 @@ class Sublevel(Bordered):
     """
 
     def __init__(self, objective: Objective, level: float) -> None:
-        self.objective, self.level = objective, float(level)
+        self.objective, self.level = as_objective(objective), real(level, "level")
         if not math.isfinite(self.level):
             raise InputError(f"level = {level}; wanted a finite loss.")
         self.dim = objective.dim

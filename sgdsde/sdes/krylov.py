@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.calculus import hvp_at
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.objectives.memory import LARGE, require
 from sgdsde.rng import stream
@@ -59,7 +60,7 @@ class Krylov(MatrixFunctions):
     def __post_init__(self) -> None:
         if not 0 <= real(self.tolerance, "tolerance") < float("inf"):
             raise InputError(f"tolerance = {self.tolerance}; wanted a number ≥ 0, the error per unit of the vector at which a run ends (0: never early).")
-        if isinstance(self.steps, bool) or int(self.steps) != self.steps or self.steps < 1:
+        if not is_whole(self.steps, 1):
             raise InputError(f"steps = {self.steps!r}; wanted an integer ≥ 1 (8 to 24 suffice).")
 
     def bind(self, objective: Objective, eta: float, domain: LogDomain) -> HessianFunctions:

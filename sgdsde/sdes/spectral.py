@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.calculus import hvp_at
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.sdes.functions import ell, phi_square
 from sgdsde.sdes.log_domain import LogDomain
@@ -64,7 +65,7 @@ class Spectral(MatrixFunctions):
     bulk: float = 0.5
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or int(self.k) != self.k or self.k < 1:
+        if not is_whole(self.k, 1):
             raise InputError(f"k = {self.k!r}; wanted an integer ≥ 1, the number of outlier eigenvalues (about the number of classes in trained networks).")
         positive(self.tolerance, "tolerance")
         if positive(self.bulk, "bulk") > 0.85:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.types import InputError, suggest
 
 #: the name that a result carries for each way of sampling
@@ -27,7 +28,7 @@ class Batches:
     def __init__(self, n: int, batch_size: int, sampling: str, generators: Sequence[Generator], *, smallest: int = 1) -> None:
         if sampling not in SAMPLING:
             raise InputError(f"sampling = {sampling!r} is unknown.{suggest(sampling, SAMPLING)}")
-        if isinstance(batch_size, bool) or int(batch_size) != batch_size or not smallest <= batch_size <= n:
+        if not is_whole(batch_size, smallest, n):
             why = " (BatchNorm needs two samples)" if smallest > 1 else ""
             raise InputError(f"batch_size = {batch_size!r}; wanted an integer in {smallest}…{n}, the number of samples{why}.")
         self.n, self.size, self.sampling = n, int(batch_size), sampling

@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.objectives.network import Network
 from sgdsde.objectives.network_checks import refuse_modules
@@ -158,7 +159,7 @@ class InTrainingMode(Objective):
     """
 
     def __init__(self, network: TrainingNetwork, count: int, seed: int) -> None:
-        if isinstance(count, bool) or int(count) != count or not network.smallest_batch <= count <= network.n:
+        if not is_whole(count, network.smallest_batch, network.n):
             raise InputError(f"count = {count!r}; wanted an integer in {network.smallest_batch}…{network.n}.")
         self.network, self.dim, self.n, self.seed = network, network.dim, int(count), seed
         self.mode, self.separable = network.mode, False

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.calculus import hvp_at
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.rng import stream
 from sgdsde.types import InputError
@@ -70,7 +71,7 @@ def largest_between(
     Raises:
         InputError: fewer than two places, points of different shapes, or as :func:`largest_eigenvalues`.
     """
-    if isinstance(points, bool) or int(points) != points or points < 2 or before.shape != after.shape:
+    if not is_whole(points, 2) or before.shape != after.shape:
         raise InputError(f"points = {points!r} on a segment from {tuple(before.shape)} to {tuple(after.shape)}; wanted at least 2 places and equal shapes.")
     rows, vectors = [], None
     for place in range(points):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.training.trainable import Evaluation, Trainable
 from sgdsde.types import InputError, positive
 
@@ -30,7 +31,7 @@ class StopRule(ABC):
 
     def between(self, epoch: int) -> int:
         """Steps between two questions."""
-        if self.every is not None and (isinstance(self.every, bool) or int(self.every) != self.every or self.every < 1):
+        if self.every is not None and not is_whole(self.every, 1):
             raise InputError(f"every = {self.every!r}; wanted a number of steps ≥ 1.")
         return max(epoch, FEWEST_BETWEEN) if self.every is None else int(self.every)
 

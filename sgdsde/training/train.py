@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.rng import stream
 from sgdsde.training.batches import SAMPLING, Batches
@@ -195,7 +196,7 @@ def _horizon(steps: int | None, epochs: int | None, epoch: int) -> int:
     if (steps is None) == (epochs is None):
         raise InputError(f"steps = {steps}, epochs = {epochs}; wanted one of the two.")
     given: Any = steps if steps is not None else epochs
-    if isinstance(given, bool) or int(given) != given or given < 1:
+    if not is_whole(given, 1):
         raise InputError(f"{'steps' if steps is not None else 'epochs'} = {given!r}; wanted an integer ≥ 1.")
     return int(given) * (1 if steps is not None else epoch)
 

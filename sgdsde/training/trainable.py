@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from sgdsde.calculus import weighted_grad
+from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError
@@ -91,7 +92,7 @@ class FirstSamples(Objective):
     """The mean loss over the first ``count`` samples of an objective, for instance those on which curvature is measured."""
 
     def __init__(self, whole: Objective, count: int) -> None:
-        if isinstance(count, bool) or int(count) != count or not 1 <= count <= whole.n:
+        if not is_whole(count, 1, whole.n):
             raise InputError(f"count = {count!r}; wanted an integer in 1…{whole.n}, the number of samples.")
         self.whole, self.dim, self.n, self.mode = whole, whole.dim, int(count), whole.mode
         self.facts = Facts() if whole.facts.sample_grads is None else Facts(sample_grads=self._sample_grads)
