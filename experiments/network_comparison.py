@@ -78,7 +78,7 @@ class NetworkComparison(Study[Config]):
         "full": {"paths": 4096, "block_paths": 512},
         "paper": {
             "paths": 1024, "block_paths": 16, "data": "mnist", "samples": 10_000, "held_out": 1000, "network": "perceptron", "width": 1000,
-            "precision": "float32", "batch": 64, "models": LARGE_MODELS, "functions": "spectral", "device": "cuda", "descent": 300, "saves": (1, 4, 16),
+            "precision": "float32", "batch": 64, "models": LARGE_MODELS, "functions": "krylov", "device": "cuda", "descent": 300, "saves": (1, 4, 16),
             "substeps": 4, "batches": (16, 64, 256), "widths": (125, 1000), "depths": (1, 2), "problems": (),
         },
     }  # fmt: skip
