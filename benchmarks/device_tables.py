@@ -63,9 +63,10 @@ def fused(page: Page, sizes: Sizes) -> None:
     """Coordinate-steps a second of the fused linear steps: the launch alone, through ``simulate``, and unfused; and their distance from the CPU twin."""
     page.text("## Linear models: the fused steps")
     page.text(
-        f"{sizes.steps} Euler–Maruyama steps of SME-1 on a quadratic, diagonal or with full matrices. Launch: the kernel alone; simulate: `CounterStreams`, all paths in one",
-        "block, and in blocks of the default size; unfused: block streams, one block. Normals: the rate of filling memory with normals (torch). Twin: the",
-        "largest distance from the same numbers on the CPU after 8 steps of 1,000 paths. In Triton's interpreter (a dry run) rates mean nothing.",
+        f"{sizes.steps} Euler–Maruyama steps of SME-1 on a quadratic, diagonal or with full matrices. Launch: the fused kernel alone; simulate:",
+        "`CounterStreams`, all paths in one block, and in blocks of the default size; unfused: block streams, one block. Normals: the rate of filling memory",
+        "with normals (torch). Twin: the largest distance from the same numbers on the CPU after 8 steps of 1,000 paths. In Triton's interpreter (a dry run)",
+        "rates mean nothing.",
     )
     table = page.table(
         ["device", "dtype", "threads", "paths", "matrices", "launch", "simulate", "default blocks", "unfused", "normals/s", "launch / normals", "twin"]
@@ -104,8 +105,8 @@ def _fused_steps(kernel: sg.Kernel, dtype: torch.dtype, device: str) -> Callable
     from sgdsde.kernels.fused import linear_steps
     from sgdsde.kernels.fused_dense import dense_steps
 
-    step, (F, s, G) = kernel._linear, _affine(kernel, dtype, device)
-    return partial(linear_steps, F=F.diagonal(), s=s, G=G.diagonal()) if step.diagonal else partial(dense_steps, F=F, s=s, G=G)
+    F, s, G = _affine(kernel, dtype, device)
+    return partial(linear_steps, F=F.diagonal(), s=s, G=G.diagonal()) if kernel._linear.diagonal else partial(dense_steps, F=F, s=s, G=G)
 
 
 def _affine(kernel: sg.Kernel, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:
