@@ -223,7 +223,7 @@ def test_the_profile_for_a_gpu_runs_at_tiny_size(tmp_path: Path) -> None:
     with torch.no_grad():
         blocks = {cell: s.block(config, cell, paths=2, seed=i) for i, cell in enumerate(cells)}
     assert all(np.isfinite(part.mean).all() for parts in blocks.values() for part in parts.values())
-    assert s.summary(config, blocks).notes[0].startswith("Paths that tell the error of HA-SME, product in tr Cov from that of SME-2")
+    assert s.summary(config, blocks).notes[0].startswith("Paths that tell the error of HA-SME, product in tr Cov from that of SPF")
 
 
 def test_axes_may_be_left_out() -> None:
