@@ -115,7 +115,7 @@ def sde_tick(sde: SDE, time: float, *, rule: Rule, substeps: int, third: bool) -
 
 
 def flow(sde: SDE, rule: Rule, law: Cumulants, *, time: float, substeps: int) -> Cumulants:
-    """The laws after ``time`` by the moment equations themselves, without a look at ticks: for many dimensions, and models of weak order 1 and 2."""
+    """The laws after ``time`` by the moment equations themselves, without a look at ticks: for weak order 1 and 2, and 3 where third cumulants are carried."""
     for _ in range(substeps):
         law = _runge_kutta(sde, rule, law, time / substeps)
     return law

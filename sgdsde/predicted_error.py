@@ -3,8 +3,8 @@
 Three runs: one nearly Gaussian law at η and at η/2, and a mixture of several at η, whose difference to SGD's is the prediction. It is called *not asymptotic*
 where the model does not exist where the law goes; where one law and several disagree by more than √2 (the law is far from normal); where the error's slope
 between η and η/2 is more than ½ off the model's weak order (leading terms cancel, or η is too large); or where the closure cannot resolve it: an error of
-order 3 needs third cumulants (three dimensions at most) if Σ depends on θ, and conditional laws of ticks (eight dimensions at most) if not.
-Derivation: docs/theory/atlas.md.
+order 3 needs third cumulants (three dimensions at most) or, if Σ is constant, conditional laws of ticks (eight at most). SGD goes by ticks; a model by the
+moment equations of its law, but by ticks where these resolve more or the law is far from normal. Derivation: docs/theory/atlas.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from sgdsde.sde import SDE
 Functions = Mapping[str, Callable[[Tensor], Tensor]]
 Factory = Callable[[Noise, float], SDE]
 
-#: up to this dimension a tick's conditional law is found at every node of the law before it
+#: up to this dimension a model's law goes by ticks, from every node of the law before it, where that resolves more than the moment equations do
 NESTED_DIM = 8
 #: one law and a mixture must agree within this factor: two such disagreements make the factor 2 that a prediction promises
 AGREEMENT = 2**0.5
@@ -69,10 +70,14 @@ class Forecast:
         self.noise, self.eta, self.theta0, self.steps = noise, eta, theta0, steps
         self.functions = dict(functions)
         self.dim = theta0.shape[1]
-        self.nested = self.dim <= NESTED_DIM
         self.third = self.dim <= TENSOR_DIM
+        # a tick's conditional law costs little in one dimension, and resolves order 3 without third cumulants where Σ is constant; elsewhere it is needed
+        # only where the law is far from normal
+        self.nested = self.dim == 1 or (not self.third and self.dim <= NESTED_DIM and noise.constant_covariance)
         self.inner = tensor_rule(self.dim, 3) if self.dim < TENSOR_DIM else axis_rule(self.dim)
         self.rules = (tensor_rule(self.dim, 5), tensor_rule(self.dim, 3)) if self.third else (axis_rule(self.dim),)
+        self._models: dict[tuple[int, int], tuple[Factory, SDE]] = {}
+        self._counts: dict[tuple[int, int], int] = {}
         self._paths: dict[tuple[int, Rule, int], list[Cumulants]] = {}
         self._mixtures: dict[tuple[Rule, int], tuple[Mixture, list[Tensor]]] = {}
         self.scales = self._scales()
@@ -80,6 +85,13 @@ class Forecast:
     def path(self) -> list[Cumulants]:
         """SGD's law after each step, one nearly Gaussian part."""
         return self._sgd(1, self.rules[0], 1)
+
+    def model(self, factory: Factory, halving: int) -> SDE:
+        """The model of η/halving, built once a forecast."""
+        key = id(factory), halving
+        if key not in self._models:
+            self._models[key] = factory, factory(self.noise, self.eta / halving)
+        return self._models[key][1]
 
     def predict(self, factory: Factory, order: int | None, *, ticks: int = 1) -> dict[str, Prediction]:
         """A prediction for each test function.
@@ -89,15 +101,27 @@ class Forecast:
             order: its weak order, None where none is claimed (then no slope is asked for).
             ticks: 2 for a model that is compared at even steps only; ``steps`` must be a multiple.
         """
-        models = {halving: factory(self.noise, self.eta / halving) for halving in (1, 2)}
-        exact = models[1].affine() is not None and self.noise.objective.facts.constant_hessian and self.noise.constant_covariance
-        substeps = {halving: self.substeps(sde, ticks) for halving, sde in models.items()}
+        sde = self.model(factory, 1)
+        exact = sde.affine() is not None and self.noise.objective.facts.constant_hessian and self.noise.constant_covariance
+        full, one, half, edge = self._differences(factory, ticks, nested=self.nested)
+        worst = int((full / self.scales).abs().nan_to_num().argmax())
+        if not self.nested and self.dim <= NESTED_DIM and sde.affine() is None and _far_from_normal(float(full[worst]), float(one[worst])):
+            full, one, half, edge = self._differences(factory, ticks, nested=True)  # what both closures leave out then cancels better
+        resolved = order is None or order < 3 or self.third or self.nested
+        return {
+            name: _judged(*(float(values[i]) for values in (full, one, half, self.scales)), order=order, edge=edge, resolved=resolved, exact=exact)
+            for i, name in enumerate(self.functions)
+        }
+
+    def _differences(self, factory: Factory, ticks: int, *, nested: bool) -> tuple[Tensor, Tensor, Tensor, bool]:
+        """Model − SGD for each test function: by a mixture, by one law, by one law at η/2; and whether only the narrower rule stayed in the domain."""
+        advances = {h: partial(self._advance, self.model(factory, h), self.substeps(factory, h, ticks), ticks=ticks, nested=nested) for h in (1, 2)}
         functions = list(self.functions.values())
         for rule in self.rules:
-            path = run(self._advance(models[1], substeps[1], rule, ticks), at_points(self.theta0, third=self.third), self.steps // ticks)
-            half_path = run(self._advance(models[2], substeps[2], rule, ticks), path[0], 2 * self.steps // ticks)
+            path = run(advances[1](rule), at_points(self.theta0, third=self.third), self.steps // ticks)
+            half_path = run(advances[2](rule), path[0], 2 * self.steps // ticks)
             reference, directions = self._sgd_mixture(rule, ticks)
-            mixture = branch(self._advance(models[1], substeps[1], rule, ticks), path, self._splits(len(path) - 1), directions)[0]
+            mixture = branch(advances[1](rule), path, self._splits(len(path) - 1), directions)[0]
             pairs = (
                 (mixture, reference),
                 (single(path[-1]), single(self._sgd(1, rule, ticks)[-1])),
@@ -106,15 +130,18 @@ class Forecast:
             full, one, half = (model.expectations(rule, functions) - sgd.expectations(rule, functions) for model, sgd in pairs)
             if bool(torch.isfinite(torch.stack([one, full, half])).all()):
                 break
-        edge = rule is not self.rules[0]
-        resolved = order is None or order < 3 or (self.nested and (self.third or self.noise.constant_covariance))
-        return {
-            name: _judged(*(float(values[i]) for values in (full, one, half, self.scales)), order=order, edge=edge, resolved=resolved, exact=exact)
-            for i, name in enumerate(self.functions)
-        }
+        return full, one, half, rule is not self.rules[0]
 
-    def substeps(self, sde: SDE, ticks: int = 1) -> int:
-        """RK4 steps a tick: doubled until a tick from the start, and one from where SGD ends up, have settled to a fiftieth of their distance to SGD's."""
+    def substeps(self, factory: Factory, halving: int, ticks: int = 1) -> int:
+        """RK4 steps a tick of the model of η/halving, found once a forecast."""
+        sde = self.model(factory, halving)
+        key = id(sde), ticks
+        if key not in self._counts:
+            self._counts[key] = self._settled(sde, ticks)
+        return self._counts[key]
+
+    def _settled(self, sde: SDE, ticks: int) -> int:
+        """RK4 steps, doubled until a tick from the start, and one from where SGD ends up, have settled to a fiftieth of their distance to SGD's."""
         if sde.affine() is not None or sde.eta is None:
             return 1
         ends = torch.cat([self.theta0, self.path()[-1].mean])
@@ -160,9 +187,9 @@ class Forecast:
         tick = self._reference(self.eta / halving, ticks)
         return lambda law: through(tick, rule, law)
 
-    def _advance(self, sde: SDE, substeps: int, rule: Rule, ticks: int) -> Advance:
-        """One tick of the model: through its conditional law, or by the moment equations in many dimensions."""
-        if self.nested or sde.affine() is not None:
+    def _advance(self, sde: SDE, substeps: int, rule: Rule, *, ticks: int, nested: bool) -> Advance:
+        """One tick of the model: through its conditional law (``nested``, and where it is known exactly), or by the moment equations."""
+        if nested or sde.affine() is not None:
             tick = self._tick(sde, substeps, ticks)
             return lambda law: through(tick, rule, law)
         assert sde.eta is not None
@@ -182,6 +209,11 @@ class Forecast:
         return torch.where(spread > ROUNDING * (1 + values.abs()), spread, torch.where(moved > 0, moved, torch.ones_like(moved)))
 
 
+def _far_from_normal(full: float, one: float) -> bool:
+    """Whether several parts and one part disagree (NaN: they do not agree)."""
+    return not (full * one > 0 and 1 / AGREEMENT < full / one < AGREEMENT)
+
+
 def _judged(full: float, one: float, half: float, scale: float, *, order: int | None, edge: bool, resolved: bool, exact: bool) -> Prediction:
     """The verdict on one number."""
     slope = math.log2(one / half) if math.isfinite(one) and math.isfinite(half) and one * half > 0 else math.nan
@@ -196,7 +228,7 @@ def _judged(full: float, one: float, half: float, scale: float, *, order: int | 
         reason = "the law reaches the edge of the model's domain within three standard deviations"
     elif not resolved:
         reason = "an error of order 3 is not resolved in this dimension"
-    elif not (full * one > 0 and 1 / AGREEMENT < full / one < AGREEMENT):
+    elif _far_from_normal(full, one):
         reason = f"the law is far from normal: as one part {one:.2g}, as several {full:.2g}"
     settled = not reason
     if settled and order is not None and math.isnan(slope):
