@@ -109,8 +109,12 @@ def test_ghosts_need_lost_orthogonality_and_are_refused(monkeypatch: pytest.Monk
 
 def test_an_operator_that_is_not_symmetric_is_refused() -> None:
     A = torch.randn(80, 80, generator=generator(3), dtype=torch.float64)
+    with pytest.raises(InputError, match="matrix is not symmetric"):
+        curvature.Matrix(A)
+    crooked = curvature.Matrix(torch.eye(80, dtype=torch.float64))
+    crooked.matrix = A  # an operator of one's own, wrongly made
     with pytest.raises(OracleRefusal, match="not symmetric"):
-        curvature.eigsh(curvature.Matrix(A), 3, dense_below=0)
+        curvature.eigsh(crooked, 3, dense_below=0)
 
 
 def test_density_ghosts_and_their_mutant(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,11 +126,17 @@ WRONG: dict[str, Callable[[], Any]] = {
     "kernel None": lambda: sg.expected_exit(None, [0.0], R.Interval(-1.0, 1.0)),
     "NaN start": lambda: sg.expected_exit(SGD, [math.nan], R.Interval(-1.0, 1.0)),
     "time in words": lambda: sg.oracles.sde_moments(sg.sdes.SME1(NOISE, 0.1), [0.0], "long"),
+    "crooked matrix": lambda: sg.curvature.Matrix(torch.tensor([[1.0, 2.0], [0.0, 1.0]])),
+    "NaN operator": lambda: sg.curvature.Kronecker(torch.full((1, 1), math.nan), torch.eye(2)),
+    "block with a step": lambda: sg.curvature.Block(sg.curvature.Matrix(torch.eye(4)), slice(0, 4, 2)),
+    "trace of None": lambda: sg.curvature.trace(None),
+    "NaN weights": lambda: sg.curvature.weighted_diagonal(sg.curvature.Matrix(torch.eye(2)), torch.tensor([1.0, math.nan])),
+    "NaN batch": lambda: sg.curvature.covariance_operator(NETWORK, NETWORK.flatten(), batch_size=math.nan),
     "NaN matrix": lambda: sg.oracles.discrete_lyapunov(torch.eye(1), torch.full((1, 1), math.nan), eta=0.1),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_meant_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"wanted|start from"):
+    with pytest.raises(InputError, match=r"wanted|start from|symmetric"):
         WRONG[name]()

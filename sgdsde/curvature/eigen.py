@@ -17,7 +17,7 @@ from sgdsde.curvature.operator import DENSE_DIM, Operator
 from sgdsde.curvature.thick_restart import most_wanted, thick_restart
 from sgdsde.given import is_whole
 from sgdsde.objectives.memory import require
-from sgdsde.types import InputError, OracleRefusal, suggest, warn
+from sgdsde.types import InputError, OracleRefusal, expected, suggest, warn
 
 ENDS = ("largest", "smallest", "both", "magnitude")
 
@@ -75,6 +75,7 @@ def eigsh(
         >>> sg.curvature.eigsh(A, k=1, which="smallest").values.tolist()
         [-2.0]
     """
+    expected(operator, Operator, "operator", "for example sg.curvature.hessian_operator(objective, theta)")
     if which not in ENDS:
         raise InputError(f"which={which!r} is no end of a spectrum." + suggest(which, list(ENDS)))
     if not is_whole(k, 1, operator.dim):

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import InputError
+from sgdsde.given import own
+from sgdsde.types import InputError, expected
 
 #: bytes that a dense matrix may take
 DENSE_BYTES = 2 * 2**30
@@ -112,6 +113,9 @@ class Difference(Operator):
 class Matrix(Operator):
     """A dense symmetric matrix as an operator.
 
+    Raises:
+        InputError: it is not square, not symmetric, or holds NaN.
+
     Example:
         >>> A = sg.curvature.Matrix(torch.tensor([[2.0, 1.0], [1.0, 2.0]]))
         >>> A.dim, (A @ torch.tensor([1.0, 1.0])).tolist()
@@ -119,10 +123,11 @@ class Matrix(Operator):
     """
 
     def __init__(self, matrix: Float[Tensor, "dim dim"], label: str = "matrix") -> None:
-        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-            raise InputError(f"matrix has shape {tuple(matrix.shape)}; wanted [dim, dim].")
-        self.matrix, self.label = matrix, label
-        self.dim, self.dtype, self.device = matrix.shape[0], matrix.dtype, matrix.device
+        self.matrix, self.label = _square(matrix, "matrix"), label
+        off, scale = float((self.matrix - self.matrix.T).abs().max()), float(self.matrix.abs().max())
+        if off > torch.finfo(self.matrix.dtype).eps ** 0.5 * scale:
+            raise InputError(f"matrix is not symmetric (|A − Aᵀ| up to {off:.3g}); an operator is. Pass (A + Aᵀ)/2 if that is what is meant.")
+        self.dim, self.dtype, self.device = self.matrix.shape[0], self.matrix.dtype, self.matrix.device
 
     def apply(self, block: Tensor) -> Tensor:
         return self.matrix @ block
@@ -141,11 +146,10 @@ class Kronecker(Operator):
     """
 
     def __init__(self, left: Float[Tensor, "out out"], right: Float[Tensor, "in in"], label: str = "Kronecker product") -> None:
-        for name, part in (("left", left), ("right", right)):
-            if part.ndim != 2 or part.shape[0] != part.shape[1] or part.numel() == 0:
-                raise InputError(f"{name} has shape {tuple(part.shape)}; wanted a square matrix.")
-        self.left, self.right, self.label = left, right, label
-        self.dim, self.dtype, self.device = left.shape[0] * right.shape[0], left.dtype, left.device
+        self.left, self.right, self.label = _square(left, "left"), _square(right, "right"), label
+        if self.left.dtype != self.right.dtype or self.left.device != self.right.device:
+            raise InputError(f"left is {self.left.dtype} on {self.left.device}, right {self.right.dtype} on {self.right.device}; wanted the same of both.")
+        self.dim, self.dtype, self.device = self.left.shape[0] * self.right.shape[0], self.left.dtype, self.left.device
 
     def apply(self, block: Tensor) -> Tensor:
         V = block.T.reshape(-1, self.left.shape[0], self.right.shape[0])  # [k, out, in]
@@ -162,7 +166,9 @@ class Block(Operator):
     """
 
     def __init__(self, whole: Operator, part: slice) -> None:
-        start, stop, _ = part.indices(whole.dim)
+        start, stop, step = expected(part, slice, "part", "a range of parameters, for example one of sg.curvature.layer_blocks(network)").indices(whole.dim)
+        if step != 1:
+            raise InputError(f"The block {part} leaves parameters out; wanted a range without a step.")
         if stop <= start:
             raise InputError(f"The block {part} of an operator of dimension {whole.dim} is empty.")
         self.whole, self.start, self.stop = whole, start, stop
@@ -173,3 +179,12 @@ class Block(Operator):
         padded = block.new_zeros(self.whole.dim, block.shape[1])
         padded[self.start : self.stop] = block
         return (self.whole @ padded)[self.start : self.stop]
+
+
+def _square(matrix: Tensor, name: str) -> Float[Tensor, "dim dim"]:
+    values = own(matrix, name)
+    if values.ndim != 2 or values.shape[0] != values.shape[1] or values.numel() == 0:
+        raise InputError(f"{name} has shape {tuple(values.shape)}; wanted a square matrix.")
+    if not bool(torch.isfinite(values).all()):
+        raise InputError(f"{name} holds NaN or infinity; wanted finite numbers.")
+    return values

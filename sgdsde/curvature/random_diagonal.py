@@ -14,6 +14,7 @@ from torch.func import jacrev, vmap
 
 from sgdsde.curvature.sample_operator import pull
 from sgdsde.curvature.traces import signs
+from sgdsde.given import is_whole
 from sgdsde.objectives.network import Network
 from sgdsde.stats import mean_estimate
 from sgdsde.types import Estimate, InputError, as_points
@@ -35,7 +36,7 @@ def gauss_newton_diagonal(network: Network, theta: Float[Tensor, " dim"], *, vec
         >>> bool(abs(found.value[0] - 10) < 4 * found.stderr[0])  # 2·(1² + 3²)/2
         True
     """
-    if vectors < 2:
+    if not is_whole(vectors, 2):
         raise InputError(f"vectors = {vectors}; wanted at least 2, for an error bar.")
     point = as_points(theta, network.dim)[:1]
     rows = torch.zeros(vectors, network.dim, dtype=point.dtype, device=point.device)

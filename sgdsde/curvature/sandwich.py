@@ -9,6 +9,7 @@ J times a vector is had by transposing twice: Jᵀu is linear in u, and its own 
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from sgdsde.curvature.operator import Operator
 from sgdsde.curvature.sample_operator import Batches, SampleOperator, pull
 from sgdsde.curvature.source import Piece
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError
@@ -135,7 +137,7 @@ def covariance_operator(
     """
     moment = second_moment_operator(objective, theta, data=data, piece=piece)
     n = moment.source.n
-    if n < 2 or (batch_size is not None and (batch_size < 1 or (not replacement and batch_size > n))):
+    if n < 2 or (batch_size is not None and not is_whole(batch_size, 1, math.inf if replacement else n)):
         raise InputError(f"batch_size = {batch_size} with n = {n} samples has no gradient covariance; wanted n ≥ 2 and 1 ≤ B (≤ n without replacement).")
     factor = 1.0 if batch_size is None else (1.0 if replacement else (n - batch_size) / (n - 1)) / batch_size
     label = "gradient covariance" + ("" if batch_size is None else f", B = {batch_size}, {'with' if replacement else 'without'} replacement")

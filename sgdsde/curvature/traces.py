@@ -7,16 +7,15 @@ for every A; for positive semi-definite A with a decaying spectrum (G, M, Σ) it
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.curvature.operator import Operator
+from sgdsde.given import is_whole
 from sgdsde.rng import stream
 from sgdsde.stats import mean_estimate
-from sgdsde.types import Estimate, InputError
+from sgdsde.types import Estimate, InputError, expected
 
 
 def trace(operator: Operator, *, vectors: int = 32, seed: int = 0) -> Estimate:
@@ -120,8 +119,8 @@ def weighted_diagonal(operator: Operator, weights: Float[Tensor, " dim"], *, vec
         >>> round(float(sg.curvature.weighted_diagonal(A, torch.tensor([1.0, 2.0]), vectors=4).value), 5)  # 3·1 + 1·2
         5.0
     """
-    if tuple(weights.shape) != (operator.dim,) or bool((weights < 0).any()):
-        raise InputError(f"weights has shape {tuple(weights.shape)}; wanted [{operator.dim}], none negative.")
+    if tuple(weights.shape) != (operator.dim,) or not bool((weights >= 0).all()):
+        raise InputError(f"weights has shape {tuple(weights.shape)}; wanted [{operator.dim}], none negative or NaN.")
     v = _fitting_signs(operator, vectors, seed) * weights.sqrt()[:, None]
     return mean_estimate((v * (operator @ v)).sum(0).cpu())
 
@@ -132,12 +131,13 @@ def signs(dim: int, vectors: int, seed: int, purpose: str = "signs") -> Float[Te
     Raises:
         InputError: no vector.
     """
-    if vectors < 1 or math.isnan(vectors):
-        raise InputError(f"vectors = {vectors}; wanted at least 1.")
-    return (2 * torch.randint(2, (dim, vectors), generator=stream(seed, purpose)) - 1).double()
+    if not is_whole(vectors, 1):
+        raise InputError(f"vectors = {vectors!r}; wanted an integer, at least 1.")
+    return (2 * torch.randint(2, (dim, int(vectors)), generator=stream(seed, purpose)) - 1).double()
 
 
 def _fitting_signs(operator: Operator, vectors: int, seed: int) -> Tensor:
-    if vectors < 2:
-        raise InputError(f"vectors = {vectors}; wanted at least 2, for an error bar.")
+    if not is_whole(vectors, 2):
+        raise InputError(f"vectors = {vectors!r}; wanted at least 2, for an error bar.")
+    expected(operator, Operator, "operator", "for example sg.curvature.hessian_operator(objective, theta)")
     return signs(operator.dim, vectors, seed).to(operator.device, operator.dtype)
