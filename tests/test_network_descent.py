@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import sgdsde as sg
 from sgdsde.calculus import weighted_grad
-from sgdsde.kernels import SGD
+from sgdsde.kernels import SGD, HeavyBall, ShuffledSGD, StepDecay
 from sgdsde.noises import LabelNoise, Minibatch, MinibatchWithoutReplacement
 from sgdsde.objective import Objective
 from sgdsde.objectives import Network, WeightDecay, network_columns, network_descent
@@ -141,6 +141,27 @@ def test_a_run_is_the_run_through_gradients_whatever_it_saves(noise: type[Miniba
     assert edge > float(theta.norm())
     exits = [sg.exit_times(k, theta, region=lambda t: t.norm(dim=1) < edge, horizon=times[-1], paths=paths, seed=1).times for k in (fast, slow)]
     assert torch.equal(*exits)
+
+
+@pytest.mark.parametrize("paths", [6, 130])
+def test_shuffled_runs_are_those_through_gradients(paths: int) -> None:
+    """Epochs of four batches and a sample left out; saves within an epoch and at its end."""
+    f = classifier()
+    plain = classifier()
+    plain.facts = replace(plain.facts, descend=None)
+    fast, slow = ShuffledSGD(f, 2, ETA), ShuffledSGD(plain, 2, ETA)
+    assert fast.leaps
+    assert not slow.leaps
+    assert not ShuffledSGD(f, 2, ETA, update=HeavyBall(0.5)).leaps
+    assert not ShuffledSGD(f, 2, ETA, schedule=StepDecay(3, 0.5)).leaps
+    theta, times = normal(f.dim, seed=3), [ETA * k for k in (3, 4, 9, 10)]
+    fine, whole, simple = (
+        sg.simulate(kernel, theta, horizon=times[-1], save=save, paths=paths, seed=1, progress=False).states
+        for kernel, save in ((fast, times), (fast, times[-1:]), (slow, times))
+    )
+    close(fine, simple, 1e-11)
+    assert torch.equal(whole[-1], fine[-1])
+    assert float((fine[0] - simple[1]).abs().max()) > 1e-3
 
 
 def test_indices_of_many_steps_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

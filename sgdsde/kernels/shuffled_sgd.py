@@ -61,16 +61,40 @@ class ShuffledSGD(Kernel):
         order = torch.zeros(theta.shape[0], self.objective.n, dtype=torch.long, device=theta.device)
         return State(theta, (order, *self.update.start(theta)))
 
+    @property
+    def leaps(self) -> bool:  # type: ignore[override]
+        """Whether the objective takes the steps, without gradients that would be seen here (``facts.descend``): plain ones of one size."""
+        return type(self.update) is Plain and type(self.schedule) is Constant and self.objective.facts.descend is not None
+
     def advance(self, state: State, k: int, generator: Generator) -> State:
+        if self.leaps:
+            return self.leap(state, k, 1, generator)
         order, *memory = state.memory
-        position = k % self.epoch
-        if position == 0:
-            keys = torch.rand(order.shape, generator=generator, device=order.device)
-            order = keys.argsort(1)  # [paths, n]
-        batch = order[:, position * self.batch_size : (position + 1) * self.batch_size]
-        g = weighted_grad(self.objective, state.theta, None, batch)
+        order = self._order(order, k, generator)
+        g = weighted_grad(self.objective, state.theta, None, self._batches(order, k, 1)[0])
         theta, memory_after = self.update.apply(state.theta, tuple(memory), g, self.eta * self.schedule.factor(k))
         return State(theta, (order, *memory_after))
+
+    def leap(self, state: State, k: int, ticks: int, generator: Generator) -> State:
+        descend, theta, done = self.objective.facts.descend, state.theta, 0
+        if not self.leaps or descend is None:
+            return super().leap(state, k, ticks, generator)
+        (order,) = state.memory
+        while done < ticks:
+            order = self._order(order, k + done, generator)
+            count = min(ticks - done, self.epoch - (k + done) % self.epoch)  # to the end of the epoch
+            theta = descend(theta, self._batches(order, k + done, count), self.eta, 0.0)
+            done += count
+        return State(theta, (order,))
+
+    def _order(self, order: Tensor, k: int, generator: Generator) -> Tensor:
+        """The permutations ``[P, n]`` in force at tick k: fresh ones where an epoch begins."""
+        return order if k % self.epoch else torch.rand(order.shape, generator=generator, device=order.device).argsort(1)
+
+    def _batches(self, order: Tensor, k: int, count: int) -> Tensor:
+        """The batches of ``count`` ticks of one epoch, ``[count, P, B]``."""
+        first = k % self.epoch * self.batch_size
+        return order[:, first : first + count * self.batch_size].unflatten(1, (count, self.batch_size)).transpose(0, 1)
 
     def check(self, theta: Tensor) -> None:
         refuse_other_samples(self.objective, theta[:1])
