@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from sgdsde.stats import LEVEL, quantile_z
+from sgdsde.stats import LEVEL, quantile_z, resolvable
 from sgdsde.types import Estimate, InputError
 
 
@@ -63,6 +63,17 @@ class Errors:
         value = abs(a / b) if b else math.inf
         stderr = math.sqrt(max(aa - 2 * a / b * ab + (a / b) ** 2 * bb, 0.0)) / abs(b) if b else math.inf
         return Estimate(value, stderr, self.n, min(low for low, _ in ends), max(high for _, high in ends))
+
+    def paths_to_tell(self, i: int, j: int, *, level: float = LEVEL, power: float = 0.9) -> float:
+        """How many paths (with all else in proportion) tell which of the two is smaller, were the errors as found: |a| < |b| where (b − a)(b + a) > 0, so both
+        are told from 0, each by ((z_{1−α/2} + z_power)·stderr/gap)² times the paths there are; infinite at a gap of 0. Slack does not count.
+        """
+        needed = 0.0
+        for sign in (-1, 1):
+            gap = float(self.value[j] + sign * self.value[i])
+            stderr = math.sqrt(max(self.covariance[i, i] + self.covariance[j, j] + 2 * sign * self.covariance[i, j], 0.0))
+            needed = max(needed, (resolvable(stderr, false_alarm=1 - level, power=power) / gap) ** 2 if gap else math.inf)
+        return self.n * needed
 
 
 def fieller(a: float, b: float, aa: float, ab: float, bb: float, z: float) -> tuple[float, float]:

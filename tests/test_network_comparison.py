@@ -51,10 +51,10 @@ def test_a_model_with_the_wrong_diffusion_loses(monkeypatch: pytest.MonkeyPatch)
     anchor = start_at(f, "mid-training", 3)
     eta = 0.5 / float(torch.linalg.eigvalsh(hessian(f, anchor[None]))[0, -1])
     run = NetworkRun(sg.noises.Minibatch(f, 1), eta, anchor, 5, 7, 40)
-    right = run.errors(("SPF", "HASME"), 120, 2)[0]["tr Cov"].ratio(1, 0, level=0.99)
+    right = run.doubted(("SPF", "HASME"), 120, 2)[0]["tr Cov"].ratio(1, 0, level=0.99)
     assert right.high < 1
     monkeypatch.setattr(sg.sdes, "HASME", lambda noise, eta, **_: Quieter(noise, eta))
-    wrong = run.errors(("SPF", "HASME"), 120, 2)[0]["tr Cov"].ratio(1, 0, level=0.99)
+    wrong = run.doubted(("SPF", "HASME"), 120, 2)[0]["tr Cov"].ratio(1, 0, level=0.99)
     assert wrong.low > 1
 
 

@@ -31,8 +31,8 @@ class DigitsSurrogate(Claim):
         Condition("the integrator's error is small", "a step-halving correction on coupled paths is added; its size stands in the notes"),
     )
     not_shown = (
-        "Neural networks, and large n: this problem is convex with six parameters. A ratio below 1 says closer, not close. Where SME-1's error in E loss "
-        "happens to be near zero (it changes sign between small and large η) HA-SME need not win, and a quick run leaves that open. "
+        "Neural networks, and large n: this problem is convex with six parameters. A ratio below 1 says closer, not close. E loss against SME-1, whose error "
+        "there changes sign between small and large η: near that η SME-1 is closer, which a full run has the paths to show and a quick one leaves open. "
         "True minibatches: A15-batch."
     )
     size_name = "step size η"

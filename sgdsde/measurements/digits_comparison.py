@@ -42,13 +42,15 @@ COMPONENTS, SAVES = 5, 4
 BLOCK = 512
 #: paths of SGD and its surrogate behind the noise law, for each path of a model
 LAW_PATHS = 8
+#: with which power the paths told by the notes decide
+POWER = 0.9
 #: the step-halving correction, whose variance is small, takes this fraction of the paths
 CORRECTION = 3
 
 
 def digits_comparison(*, seed: int, level: float, settings: Mapping[str, Mapping[str, Any]], samples: int, paths: int, substeps: int) -> Measured:
     """For each setting (``eta``, ``batch``, ``steps``, ``start``): ``setting/reference/observable/model:rival``, the worst error of the model over that of the
-    rival; ``setting/ok``, the share of all models' paths that reached the horizon.
+    rival; ``setting/ok``, the share of all models' paths that reached the horizon. The notes tell how many paths would decide what is open.
     """
     data = digits(components=COMPONENTS).against((1, 3, 5, 7, 9)).take(samples)
     objective = LogisticRegression(data.x, data.y, intercept=True)
@@ -61,16 +63,22 @@ def digits_comparison(*, seed: int, level: float, settings: Mapping[str, Mapping
         run = _Setting(noise, setting["eta"], setting["steps"], np.asarray(setting["start"], dtype=float), substeps, seed % 10**9 + 100 * offset)
         own = run.errors(paths)
         law = run.noise_law(LAW_PATHS * paths)
+        open_rows: list[str] = []
         for observable in OBSERVABLES:
             against = {"surrogate": own.errors[observable], "minibatch": _minus(own.errors[observable], law[observable])}
             for reference, errors in against.items():
                 for model, rival in (*(("HASME", rival) for rival in MODELS[:-1]), ("SME1", "SPF")):
-                    estimates[f"{name}/{reference}/{observable}/{model}:{rival}"] = worst_ratio(errors, model, rival, level=level)
+                    ratio = estimates[f"{name}/{reference}/{observable}/{model}:{rival}"] = worst_ratio(errors, model, rival, level=level)
+                    if ratio.low < 1 < ratio.high:
+                        count = errors.paths_to_tell(_worst(errors, model), _worst(errors, rival), level=_each(level), power=POWER)
+                        open_rows.append(f"{OBSERVABLES[observable]} ({reference}) of {NAMES[model]} and {NAMES[rival]} {count:,.2g}")
         estimates[f"{name}/ok"] = exactly(own.ok, 0.0)
         if (setting["batch"], setting["start"]) == first:  # others do not belong on one line
             relative.append((setting["eta"], {o: {m: own.relative(o, m, level=level) for m in MODELS} for o in OBSERVABLES}))
         moved = max(own.moved(observable) for observable in OBSERVABLES)
         notes.append(f"{name}: the step-halving correction is at most {100 * moved:.2g} % of a rival's worst error")
+        if open_rows:
+            notes.append(f"{name}, {paths} paths: were the errors as found, this many paths would tell them apart with power {POWER}: {', '.join(open_rows)}")
     return Measured(estimates, panels=_panels(relative), notes=tuple(notes), conventions=str(SGD(noise, setting["eta"]).conventions()))
 
 
@@ -177,13 +185,22 @@ def worst_ratio(errors: Errors, model: str, rival: str, *, level: float) -> Esti
     places of the maxima; the intervals (Fieller's) hold for all pairs of saves at once.
     """
     first, second = MODELS.index(model) * SAVES, MODELS.index(rival) * SAVES
-    sizes = np.abs(errors.value)
-    top, bottom = first + int(sizes[first : first + SAVES].argmax()), second + int(sizes[second : second + SAVES].argmax())
-    each = 1 - (1 - level) / SAVES**2
+    top, bottom, each = _worst(errors, model), _worst(errors, rival), _each(level)
     found = errors.ratio(top, bottom, level=each)
     high = max(errors.ratio(i, bottom, level=each).high for i in range(first, first + SAVES))
     low = min(errors.ratio(top, j, level=each).low for j in range(second, second + SAVES))
     return Estimate(found.value, found.stderr, errors.n, low, high)
+
+
+def _worst(errors: Errors, model: str) -> int:
+    """Where a model's errors look largest."""
+    first = MODELS.index(model) * SAVES
+    return first + int(np.abs(errors.value[first : first + SAVES]).argmax())
+
+
+def _each(level: float) -> float:
+    """The level of each pair of saves, for all pairs at once."""
+    return 1 - (1 - level) / SAVES**2
 
 
 def _panels(drawn: list[tuple[float, dict[str, dict[str, Estimate]]]]) -> tuple[Panel, ...]:
