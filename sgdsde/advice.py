@@ -20,8 +20,22 @@ NEGLIGIBLE = 1e-9
 SIMPLICITY = ("GradientFlow", "SME1", "SME2", "PrincipalFlow", "SPF", "HASME", "HASMEProduct", "SME3", "HASME3", "HASME3Product", "EvenStepHASME")
 
 
-def recommend(charts: Mapping[str, Chart], *, skewness: Mapping[str, float] | None, scales: Mapping[str, float]) -> tuple[str | None, tuple[str, ...]]:
-    """(model or None, sentences)."""
+#: what is said first where the loss has kinks
+CAUTION = (
+    "The loss has no continuous second derivative, which the models presume: orders and predicted errors have no derivation here. "
+    "Take them as a guess and decide by simulation with sg.compare."
+)
+
+
+def recommend(
+    charts: Mapping[str, Chart], *, skewness: Mapping[str, float] | None, scales: Mapping[str, float], not_smooth: str = ""
+) -> tuple[str | None, tuple[str, ...]]:
+    """(model or None, sentences); ``not_smooth`` says why the loss is not smooth, if it is not."""
+    model, sentences = _advised(charts, skewness=skewness, scales=scales)
+    return model, (CAUTION, *sentences) if not_smooth else sentences
+
+
+def _advised(charts: Mapping[str, Chart], *, skewness: Mapping[str, float] | None, scales: Mapping[str, float]) -> tuple[str | None, tuple[str, ...]]:
     usable = [chart for chart in charts.values() if chart.existence.where == "yes" and math.isfinite(chart.worst)]
     if not usable:
         partly = [chart.model for chart in charts.values() if chart.existence.where == "in part"]

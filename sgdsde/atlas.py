@@ -27,6 +27,7 @@ from sgdsde.one_step_error import OneStepError, one_step_error
 from sgdsde.predicted_error import NESTED_DIM, Factory, Forecast, Functions
 from sgdsde.sde import SDE
 from sgdsde.skewness import skewness_error
+from sgdsde.smoothness import not_smooth
 from sgdsde.types import DomainError, InputError, as_points, positive, suggest
 
 #: Hessians are dense here
@@ -104,11 +105,12 @@ def atlas(
         path = forecast.path()
         near = around(path)
         reach = largest_eta_lambda(noise.objective, eta, torch.cat([theta0, near]))
+        kinks = not_smooth(noise.objective, torch.cat([theta0, near]))
         factories = _factories(noise, models, past_one=bool((reach >= 1).any()), steps=steps)
         charts = {label: _chart(label, factory, forecast, near, share) for label, factory in factories.items()}
         skewness = skewness_error(noise, eta, theta0, steps=steps, functions=chosen)
     scales = dict(zip(chosen, forecast.scales.tolist(), strict=True))
-    recommended, sentences = recommend(charts, skewness=skewness, scales=scales)
+    recommended, sentences = recommend(charts, skewness=skewness, scales=scales, not_smooth=kinks)
     return Atlas(
         eta=eta,
         theta=tuple(theta0[0].tolist()),
@@ -116,6 +118,7 @@ def atlas(
         steps=steps,
         eta_lambda=float(reach[0]),
         eta_lambda_around=float(reach.max()),
+        not_smooth=kinks,
         charts=charts,
         skewness=skewness,
         scales=scales,

@@ -71,6 +71,8 @@ class Atlas:
     Attributes:
         eta, theta, horizon: step size, the point, SDE time at which errors are predicted.
         eta_lambda, eta_lambda_around: the largest ηλ at θ, and three standard deviations around SGD's law.
+        not_smooth: why the loss has no continuous second derivative where SGD goes, which every model presumes; "" where nothing was found
+            (:mod:`sgdsde.smoothness` says what can be missed).
         charts: one per model.
         skewness: what the noise's skewness adds to every model's error, by test function (None: the law of the noise is not known).
         scales: the standard deviation of each test function under SGD's law at the horizon.
@@ -91,6 +93,7 @@ class Atlas:
     steps: int
     eta_lambda: float
     eta_lambda_around: float
+    not_smooth: str
     charts: Mapping[str, Chart]
     skewness: Mapping[str, float] | None
     scales: Mapping[str, float]
@@ -141,7 +144,8 @@ class Atlas:
         for chart in self.charts.values():
             if chart.existence.reason:
                 absent.setdefault(chart.existence.reason, []).append(chart.model)
-        lines = [_wrapped(f"{', '.join(models)}: {reason}.") for reason, models in absent.items()]
+        lines = [_wrapped(f"! The loss is not smooth: {self.not_smooth}.")] if self.not_smooth else []
+        lines += [_wrapped(f"{', '.join(models)}: {reason}.") for reason, models in absent.items()]
         for chart in self.charts.values():
             doubtful = {name: p.reason for name, p in chart.predictions.items() if not p.asymptotic}
             if doubtful:

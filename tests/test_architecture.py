@@ -25,7 +25,7 @@ ORDER = [
     "forecast", "outlook", "quasi_stationary", "exit_result", "exit_blocks", "exits",
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
     "local_control", "comparison", "compare", "order",
-    "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "atlas_result", "advice", "atlas",
+    "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "smoothness", "atlas_result", "advice", "atlas",
     "store", "training", "bounds", "scripts",
     "runs", "zone", "measurement", "archive", "claim", "measurements", "claims", "ledger",
     "terminal", "words", "report", "listing", "figures", "atlas_command", "completion", "cli", "__main__",
