@@ -71,6 +71,24 @@ def test_sgd_and_all_models_meet_the_same_increments() -> None:
     assert not np.array_equal(losses[0], losses[3])
 
 
+def test_errors_and_ratios_are_those_of_the_models_named() -> None:
+    """Each model's error is a number of its own, of either sign; the ratios are theirs."""
+    own = {"SME1": 3.0, "SME2": -5.0, "SPF": 7.0, "HASME": 2.0, "GradientFlow": 50.0}
+
+    def found(self: NetworkRun, models: tuple[str, ...], paths: int, substeps: int) -> network_comparison.Found:
+        errors = Errors(np.array([own[model] for model in models]), 1e-6 * np.eye(len(models)), paths, np.zeros(len(models)))
+        return dict.fromkeys(OBSERVABLES, errors), dict.fromkeys(OBSERVABLES, 10.0), 1.0, ""
+
+    settings = {"a": {"start": "initialisation", "training": 3, "x": 0.2, "batch": 1, "steps": 1}}
+    measured = network_comparison._compared(found, 3, 0.99, settings, 20, 8, 1).estimates
+    for model in network_comparison.MODELS:
+        assert measured[f"a/surrogate/loss/{model}"].value == pytest.approx(10 * own[model])
+        if model != "HASME":
+            assert measured[f"a/surrogate/loss/HASME:{model}"].value == pytest.approx(abs(2 / own[model]))
+    assert measured["a/surrogate/tr Cov/GradientFlow:SME1"].value == pytest.approx(50 / 3)
+    assert measured["a/surrogate/tr Cov/SPF:SME1"].value == pytest.approx(7 / 3)
+
+
 def told(samples: np.ndarray, level: float) -> bool:
     ratio = Errors.of(samples).ratio(0, 1, level=level)
     return float(ratio.high) < 1

@@ -99,8 +99,8 @@ def _compared(
             scale = 100 / base[observable]
             against = {"surrogate": own[observable], "minibatch": own[observable].minus_common(float(law[observable].value), float(law[observable].stderr))}
             for reference, errors in against.items():
-                for i, model in enumerate(MODELS):
-                    estimates[f"{name}/{reference}/{observable}/{model}"] = errors.estimate(i, scale=scale, level=level)
+                for model in MODELS:
+                    estimates[f"{name}/{reference}/{observable}/{model}"] = errors.estimate(models.index(model), scale=scale, level=level)
                 for model, rival in (*(("HASME", rival) for rival in MODELS[:-1]), *((broken, "SME1") for broken in BROKEN)):
                     i, j = models.index(model), models.index(rival)
                     ratio = estimates[f"{name}/{reference}/{observable}/{model}:{rival}"] = errors.ratio(i, j, level=level)
