@@ -92,6 +92,8 @@ def compare(
         raise InputError(f"paths = {paths!r}; wanted an integer ≥ {_LEAST_PATHS}: halves of SGD's paths are compared with each other.")
     if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int | np.integer) or substeps < 1):
         raise InputError(f"substeps = {substeps!r}; wanted an integer ≥ 1, or None: as many as a step-halving check finds sufficient.")
+    if not isinstance(coupled, bool):
+        raise InputError(f"coupled = {coupled!r:.200}; wanted True or False.")
     chosen = {label: _build(model, surrogate, eta) for label, model in _labelled(models).items()}
     observables = _observables(noise.objective, theta0, observe)
     spread = dict(variances or {})

@@ -28,7 +28,7 @@ from sgdsde.oracles.laws import GaussianLaw, Law
 from sgdsde.oracles.panels import edges, gauss
 from sgdsde.region import Region
 from sgdsde.regions.interval import Interval, as_interval
-from sgdsde.types import InputError, OracleRefusal, positive
+from sgdsde.types import InputError, OracleRefusal, expected, positive
 
 Array = np.ndarray
 #: points [P] → mean and standard deviation of the next iterate
@@ -68,15 +68,21 @@ def sgd_mean_exit(noise: Noise, eta: float, theta0: Any, region: Region, *, law:
     """
     eta = positive(eta, "eta")
     start, interval = line_problem(as_noise(noise).objective.dim, theta0, region)
+    if law is not None:
+        expected(law, Law, "law", "for example sg.oracles.TwoPointLaw(0.5)")
+
+    def wanted(default: float) -> float:
+        return default if tolerance is None else positive(tolerance, "tolerance")
+
     if isinstance(noise, SymmetricStable):
         if law is not None:
             raise InputError(f"SymmetricStable noise has its own law; law={law!r} was given beside it. Leave law out.")
-        return stable_mean_exit(noise, eta, start, interval, tolerance=tolerance or 1e-6)
+        return stable_mean_exit(noise, eta, start, interval, tolerance=wanted(1e-6))
     if law is None and not isinstance(noise, GaussianNoise):
-        return atoms_mean_exit(branches(noise, eta), eta, start, interval, tolerance=tolerance or 1e-3)
+        return atoms_mean_exit(branches(noise, eta), eta, start, interval, tolerance=wanted(1e-3))
     if law is not None and not isinstance(law, GaussianLaw):
-        return atoms_mean_exit(branches(noise, eta, law), eta, start, interval, tolerance=tolerance or 1e-3)
-    return gaussian_chain_exit(sgd_transition(noise, eta), eta, start, interval, tolerance=tolerance or 1e-6, what=f"SGD with eta = {eta:g}")
+        return atoms_mean_exit(branches(noise, eta, law), eta, start, interval, tolerance=wanted(1e-3))
+    return gaussian_chain_exit(sgd_transition(noise, eta), eta, start, interval, tolerance=wanted(1e-6), what=f"SGD with eta = {eta:g}")
 
 
 def sgd_transition(noise: Noise, eta: float) -> Transition:

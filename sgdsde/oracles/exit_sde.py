@@ -23,7 +23,7 @@ from sgdsde.oracles.panels import edges
 from sgdsde.oracles.scale_function import scale_exit
 from sgdsde.region import Region
 from sgdsde.sde import SDE, as_sde
-from sgdsde.types import OracleRefusal
+from sgdsde.types import OracleRefusal, positive
 
 Array = np.ndarray
 _HALVINGS = 7
@@ -49,6 +49,7 @@ def sde_mean_exit(sde: SDE, theta0: Any, region: Region, *, tolerance: float = 1
         >>> round(law.mean, 4)  # R²/(ησ²) of Brownian motion
         4.0
     """
+    tolerance = positive(tolerance, "tolerance")
     start, interval = line_problem(as_sde(sde).dim, theta0, region)
     coefficients, what = line_coefficients(sde), f"{type(sde).__name__} watched continuously"
 

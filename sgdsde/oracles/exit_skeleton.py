@@ -56,6 +56,7 @@ def skeleton_mean_exit(sde: SDE, theta0: Any, region: Region, *, tick: float | N
         >>> round(hasme / sg.oracles.sgd_mean_exit(noise, 0.5, [0.0], region).mean, 6)  # one law at iterates
         1.0
     """
+    tolerance = positive(tolerance, "tolerance")
     start, interval = line_problem(as_sde(sde).dim, theta0, region)
     if tick is None and sde.eta is None:
         raise InputError(f"{type(sde).__name__} knows no eta; give the time between looks: tick=…")

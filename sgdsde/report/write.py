@@ -37,9 +37,10 @@ def prepare(directory: Path) -> Path:
 
 
 def write_report(ledger: Ledger, directory: Path) -> Path:
-    """Write everything; returns the page's path. Every figure is drawn once."""
+    """Write everything; returns the page's path. Every figure is drawn once; those of a report that stood there before are taken away."""
     record = record_of(ledger)
     page = prepare(directory) / "report.html"
+    _clear(directory)
     write_data(record, directory)
     figures = {}
     for name, panels in figures_of(ledger).items():
@@ -66,6 +67,7 @@ def write_again(record: Mapping[str, Any], figures: Mapping[str, Figure], direct
 def write_tables(ledger: Ledger, directory: Path) -> None:
     """What is read again: ``report.json`` and the tables in ``figures/``, without page and pictures."""
     (prepare(directory) / "figures").mkdir(exist_ok=True)
+    _clear(directory)
     for name, panels in figures_of(ledger).items():
         _replace(directory / "figures" / f"{name}.csv", csv_of(panels))
     write_data(record_of(ledger), directory)
@@ -88,6 +90,21 @@ def figures_of(ledger: Ledger) -> dict[str, tuple[Panel, ...]]:
         if finished.measured is not None and finished.measured.panels:
             figures[file_name(name)] = finished.measured.panels
     return figures
+
+
+def _clear(directory: Path) -> None:
+    """Take away the figures that the report before this one wrote here, by the names of its measurements, and nothing else.
+
+    Another profile, or another choice of claims, has other measurements: a picture drawn later by a pattern of names would mix two runs.
+    """
+    try:
+        before = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+        names = {file_name(measured["name"]) for claim in before["claims"] for measured in claim["measurements"]} | {MAIN}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # no report of ours stands here
+    for name in names:
+        for kind in ("csv", "svg", "pdf", "png"):
+            (directory / "figures" / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def _replace(path: Path, text: str) -> None:
