@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from sgdsde.terminal import say
-from sgdsde.words import number, parsed, whole
+from sgdsde.types import SgdsdeError
+from sgdsde.words import carried_out, number, whole
 
 if TYPE_CHECKING:
     from sgdsde.noise import Noise
@@ -57,17 +57,7 @@ class Arguments:
 
 def main_atlas(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status: 0, or 2 for wrong usage."""
-    try:
-        command = parsed(Arguments, arguments, prog="sgdsde atlas")
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    from sgdsde.types import SgdsdeError
-
-    try:
-        return _carry_out(command)
-    except (SgdsdeError, OSError) as error:
-        say(f"sgdsde: error: {error}")
-        return 2
+    return carried_out(Arguments, arguments, _carry_out, prog="sgdsde atlas", said=(SgdsdeError, OSError))
 
 
 def _carry_out(command: Arguments) -> int:

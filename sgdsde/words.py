@@ -12,13 +12,14 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO, TypeVar
 
 import tyro
 
 from sgdsde.columns import WIDTH, fill, width_of
-from sgdsde.types import InputError
+from sgdsde.terminal import say
+from sgdsde.types import InputError, SgdsdeError
 
 T = TypeVar("T")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -34,6 +35,27 @@ def parsed(kind: Any, arguments: Sequence[str], *, prog: str, description: str |
     """
     with contextlib.redirect_stdout(_Folding(sys.stdout)), contextlib.redirect_stderr(_Folding(sys.stderr)):
         return tyro.cli(kind, prog=prog, description=description, args=list(arguments), config=config)
+
+
+def carried_out(
+    kind: type[T],
+    arguments: Sequence[str],
+    work: Callable[[T], int],
+    *,
+    prog: str,
+    description: str | None = None,
+    said: tuple[type[Exception], ...] = (SgdsdeError,),
+) -> int:
+    """Parse, then work: the exit status, 2 for wrong usage. Errors of the types ``said`` are told in a sentence."""
+    try:
+        command = parsed(kind, arguments, prog=prog, description=description)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        return work(command)
+    except said as error:
+        say(f"sgdsde: error: {error}")
+        return 2
 
 
 def whole(text: str | None, option: str, *, low: int) -> int | None:

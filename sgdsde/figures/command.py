@@ -15,7 +15,7 @@ import tyro
 
 from sgdsde.columns import fill
 from sgdsde.terminal import RESUME, Progress, say
-from sgdsde.words import parsed
+from sgdsde.words import carried_out
 
 if TYPE_CHECKING:
     from sgdsde.figures.figure import Figure
@@ -50,17 +50,7 @@ class Arguments:
 
 def main_figures(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status."""
-    try:
-        command = parsed(Arguments, arguments, prog="sgdsde figures", description=ABOUT)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    from sgdsde.types import SgdsdeError
-
-    try:
-        return _carry_out(command)
-    except SgdsdeError as error:
-        say(f"sgdsde: error: {error}")
-        return 2
+    return carried_out(Arguments, arguments, _carry_out, prog="sgdsde figures", description=ABOUT)
 
 
 def _carry_out(command: Arguments) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from sgdsde.terminal import say
-from sgdsde.words import parsed
+from sgdsde.words import carried_out
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,7 @@ class Arguments:
 
 def main_report(arguments: Sequence[str]) -> int:
     """Parse and carry out; returns the exit status: 0, 1 if something in it is not to be relied on, 2 for wrong usage."""
-    try:
-        command = parsed(Arguments, arguments, prog="sgdsde report")
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    from sgdsde.types import SgdsdeError
-
-    try:
-        return _carry_out(command)
-    except SgdsdeError as error:
-        say(f"sgdsde: error: {error}")
-        return 2
+    return carried_out(Arguments, arguments, _carry_out, prog="sgdsde report")
 
 
 def _carry_out(command: Arguments) -> int:
