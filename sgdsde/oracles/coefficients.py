@@ -60,6 +60,28 @@ def sde_field(sde: SDE, horizon: float) -> Field:
     return field
 
 
+def everywhere(field: Field, points: Float[Array, "P dim"], what: str) -> tuple[Float[Array, "P dim"], Float[Array, "P dim dim"]]:
+    """(b, Q) at points of the torus.
+
+    Raises:
+        OracleRefusal: not finite somewhere, or Q indefinite somewhere.
+    """
+    b, Q = field(points)
+    missing = ~(np.isfinite(b).all(1) & np.isfinite(Q).all((1, 2)))
+    if missing.any():
+        raise OracleRefusal(
+            f"{what} does not exist at {missing.mean():.0%} of the torus, for example near {np.round(points[missing][0], 3).tolist()} (it returned NaN). "
+            "Use a smaller eta or a model that exists everywhere."
+        )
+    lowest = np.linalg.eigvalsh(Q)[:, 0]
+    if (worst := float(lowest.min())) < -1e-13 * max(float(np.abs(Q).max()), np.finfo(float).tiny):
+        raise OracleRefusal(
+            f"{what} has an indefinite diffusion matrix at {(lowest < 0).mean():.0%} of the torus (lowest eigenvalue {worst:.2g}): there is no such SDE. "
+            "Use sg.sdes.HASMEProduct (positive by construction) or psd='project'."
+        )
+    return b, Q
+
+
 def sample(functions: Functions, x: Float[Array, "P dim"]) -> Float[Array, "functions P"]:
     """Every test function at every point.
 

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from sgdsde.oracles.coefficients import Field
+from sgdsde.oracles.coefficients import Field, everywhere
 from sgdsde.oracles.laws import GaussianLaw, Law
 from sgdsde.types import OracleRefusal
 
@@ -95,16 +95,7 @@ def coefficients_on(grid: FourierGrid, field: Field, what: str) -> tuple[Float[A
     Raises:
         OracleRefusal: not 2π-periodic, not finite somewhere, or Q indefinite somewhere.
     """
-    b, Q = field(grid.points)
-    missing = ~(np.isfinite(b).all(1) & np.isfinite(Q).all((1, 2)))
-    if missing.any():
-        raise OracleRefusal(
-            f"{what} does not exist at {missing.mean():.0%} of the torus, for example near {np.round(grid.points[missing][0], 3).tolist()} (it returned NaN). "
-            "Use a smaller eta or a model that exists everywhere."
-        )
-    lowest = float(np.linalg.eigvalsh(Q)[:, 0].min())
-    if lowest < -1e-13 * max(float(np.abs(Q).max()), np.finfo(float).tiny):
-        raise OracleRefusal(f"{what} has an indefinite diffusion matrix on the torus (lowest eigenvalue {lowest:.2g}): there is no such process.")
+    b, Q = everywhere(field, grid.points, what)
     probe = grid.points[:: max(1, len(grid.points) // 16)]
     at_probe = field(probe)
     for axis in np.eye(grid.dim):

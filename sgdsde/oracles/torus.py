@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from sgdsde.noise import Noise
-from sgdsde.oracles.coefficients import Field, Functions, sample, sde_field, sgd_field
+from sgdsde.oracles.coefficients import Field, Functions, everywhere, sample, sde_field, sgd_field
 from sgdsde.oracles.laws import GaussianLaw, Law
 from sgdsde.oracles.refine import Expectations, Solution, refine
 from sgdsde.sde import SDE
@@ -44,7 +44,7 @@ def sgd_on_torus(noise: Noise, *, eta: float, starts: Float[Array, "starts 2"], 
 
     def solve(n: int) -> Solution:
         grid = Grid(n)
-        transfer = _transfer(grid, *_on_grid(field, grid, "SGD"), eta, law)
+        transfer = _transfer(grid, *everywhere(field, grid.points, "SGD"), eta, law)
         values = sample(functions, grid.points).reshape(-1, n, n)
         u = values
         for _ in range(steps):
@@ -66,7 +66,7 @@ def sde_on_torus(sde: SDE, *, starts: Float[Array, "starts 2"], horizon: float, 
 
     def solve(n: int) -> Solution:
         grid = Grid(n)
-        b, Q = _on_grid(field, grid, what)
+        b, Q = everywhere(field, grid.points, what)
         values = sample(functions, grid.points).reshape(-1, n, n)
         return grid.read(_propagate(grid, b, Q, values, horizon), starts, values)
 
@@ -173,23 +173,6 @@ def _propagate(grid: Grid, b: Float[Array, "nn 2"], Q: Float[Array, "nn 2 2"], v
             if np.abs(term).max() <= 1e-17 * size:
                 break
     return u.transpose(1, 0, 2)
-
-
-def _on_grid(field: Field, grid: Grid, what: str) -> tuple[Array, Array]:
-    b, Q = field(grid.points)
-    missing = ~(np.isfinite(b).all(1) & np.isfinite(Q).all((1, 2)))
-    if missing.any():
-        raise OracleRefusal(
-            f"{what} does not exist at {missing.mean():.0%} of the torus, for example near {np.round(grid.points[missing][0], 3).tolist()} (it returned NaN). "
-            "Use a smaller eta or a model that exists everywhere."
-        )
-    lowest = np.linalg.eigvalsh(Q)[:, 0]
-    if (worst := float(lowest.min())) < -1e-13 * max(float(np.abs(Q).max()), np.finfo(float).tiny):
-        raise OracleRefusal(
-            f"{what} has an indefinite diffusion matrix at {(lowest < 0).mean():.0%} of the torus (lowest eigenvalue {worst:.2g}): there is no such SDE. "
-            "Use sg.sdes.HASMEProduct (positive by construction) or psd='project'."
-        )
-    return b, Q
 
 
 def _require_periodic(field: Field, functions: Functions, what: str) -> None:
