@@ -23,6 +23,11 @@ def kl(q: float, p: float) -> float:
     q, p = real(q, "q"), real(p, "p")
     if not (0 <= q <= 1 and 0 <= p <= 1):
         raise InputError(f"kl({q}, {p}): wanted two probabilities.")
+    return _kl(q, p)
+
+
+def _kl(q: float, p: float) -> float:
+    """Without looking at what comes."""
     total = 0.0
     for a, b in ((q, p), (1 - q, 1 - p)):
         if a > 0:
@@ -42,7 +47,7 @@ def kl_inverse(q: float, c: float) -> float:
     low, high = q, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if kl(q, middle) <= c else (low, middle)
+        low, high = (middle, high) if _kl(q, middle) <= c else (low, middle)
     return high
 
 

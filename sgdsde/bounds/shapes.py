@@ -14,7 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sgdsde.curvature import gauss_newton_operator, kronecker_decoupling, layer_blocks
+from sgdsde.curvature.operator import Operator
 from sgdsde.objectives.network import Network
+from sgdsde.objectives.network_batched import Batched
 from sgdsde.types import InputError, expected, suggest
 
 SHAPES = ("isotropic", "diagonal", "Kronecker", "eigenbasis")
@@ -63,8 +65,10 @@ def shapes(network: Network, theta: Float[Tensor, " dim"], names: tuple[str, ...
     for name in names:
         if name not in SHAPES:
             raise InputError(f"shape {name!r} is unknown." + suggest(name, list(SHAPES)))
-    operator = gauss_newton_operator(network, theta)
-    operator.chunk = 128  # small networks: fewer backward passes
+    operator: Operator = gauss_newton_operator(network, theta)  # it looks at θ
+    if isinstance(network.method, Batched):
+        operator = _Products(operator, network.method, theta)
+    operator.chunk = 128  # small networks: fewer passes
     G = operator.dense()
     flat = G.diagonal().clamp(min=0)
     made: dict[str, Shape] = {}
@@ -77,6 +81,17 @@ def shapes(network: Network, theta: Float[Tensor, " dim"], names: tuple[str, ...
             basis = torch.linalg.eigh(G).eigenvectors if name == "eigenbasis" else _kronecker_basis(network, theta)
             made[name] = Shape(name, (basis * (G @ basis)).sum(0).clamp(min=0), basis)
     return made
+
+
+class _Products(Operator):
+    """G by the batched arithmetic of small layered networks: four times as fast as by graphs."""
+
+    def __init__(self, like: Operator, method: Batched, theta: Float[Tensor, " dim"]) -> None:
+        self.dim, self.dtype, self.device, self.label, self.mode = like.dim, like.dtype, like.device, like.label, like.mode
+        self.product = method.gauss_newton_at(theta[None])
+
+    def apply(self, block: Tensor) -> Tensor:
+        return self.product(block.T[None])[0].T
 
 
 def _kronecker_basis(network: Network, theta: Tensor) -> Tensor:
