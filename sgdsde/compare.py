@@ -261,10 +261,11 @@ def _on_saves(function: Callable[[Tensor], Tensor], states: Tensor) -> np.ndarra
 
 
 def _labelled(models: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(models, str):
-        models = [models]
     if not isinstance(models, Mapping):
-        models = {model if isinstance(model, str) else getattr(model, "__name__", type(model).__name__): model for model in models}
+        pairs = [(m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__), m) for m in ([models] if isinstance(models, str) else models)]
+        models = dict(pairs)
+        if len(models) < len(pairs):
+            raise InputError(f"Two models have one name among {[name for name, _ in pairs]}; give labels: models={{'mine': model, 'other': another}}.")
     if not models:
         raise InputError("models is empty; name at least one, for example models=['SME1', 'HASME'].")
     return dict(models)
@@ -293,7 +294,7 @@ def _build(model: Any, noise: Noise, eta: float) -> SDE:
 def _observables(objective: Objective, theta0: Any, observe: Mapping[str, Callable[[Tensor], Tensor]] | None) -> Observables:
     built_in: Observables = {"loss": Loss(objective)}
     if not callable(theta0):
-        origin = np.asarray(theta0.cpu() if isinstance(theta0, Tensor) else theta0, dtype=float).reshape(-1, objective.dim)
+        origin = as_points(theta0, objective.dim, name="theta0").to(torch.float64)
         if len(origin) == 1:
             built_in["squared distance"] = SquaredDistance(tuple(origin[0].tolist()))
     return built_in | dict(observe or {})

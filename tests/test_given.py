@@ -130,6 +130,10 @@ WRONG: dict[str, Callable[[], Any]] = {
     "law in words": lambda: sg.oracles.sgd_mean_exit(NOISE, 0.1, [0.0], R.Interval(-1.0, 1.0), law="Gaussian"),
     "infinite tolerance": lambda: sg.oracles.sde_mean_exit(sg.sdes.SME1(NOISE, 0.1), [0.0], R.Interval(-1.0, 1.0), tolerance=math.inf),
     "coupled in words": lambda: sg.compare(NOISE, eta=0.1, models=["SME1"], theta0=[1.0], horizon=0.1, paths=50, seed=1, coupled="no"),
+    "start in words": lambda: sg.compare(NOISE, eta=0.1, models=["SME1"], theta0="a", horizon=0.1, paths=50, seed=1),
+    "two models of one name": lambda: sg.compare(
+        NOISE, eta=0.1, models=[lambda n, eta: sg.sdes.SME1(n, eta), lambda n, eta: sg.sdes.SME2(n, eta)], theta0=[1.0], horizon=0.1, paths=50, seed=1
+    ),
     "crooked matrix": lambda: sg.curvature.Matrix(torch.tensor([[1.0, 2.0], [0.0, 1.0]])),
     "NaN operator": lambda: sg.curvature.Kronecker(torch.full((1, 1), math.nan), torch.eye(2)),
     "block with a step": lambda: sg.curvature.Block(sg.curvature.Matrix(torch.eye(4)), slice(0, 4, 2)),
@@ -142,5 +146,5 @@ WRONG: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_meant_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"wanted|start from|symmetric"):
+    with pytest.raises(InputError, match=r"wanted|start from|symmetric|give labels"):
         WRONG[name]()
