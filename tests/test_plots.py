@@ -67,3 +67,13 @@ def test_differences_are_drawn_for_one_time_and_for_many() -> None:
         figure = difference_panels(times, {"loss": {"SME1": (value, value / 10)}, "tr Cov": {"SME1": (value, value / 10), "HASME": (-value, value / 5)}})
         assert len(figure.axes) == 2
         assert "SME1" in svg_of(figure)
+
+
+def test_a_band_over_one_place_is_drawn_as_a_bar() -> None:
+    """A band of no width would hide the interval."""
+    for places in (1, 2):
+        x = np.arange(places) + 1.0
+        band = Series("HASME", "HA-SME", x, x, x - 0.5, x + 0.25, kind="band")
+        axes = panel_figure((Panel("One", "η", "error", (band,)),)).axes[0]
+        bars = [segment for collection in axes.collections if hasattr(collection, "get_segments") for segment in collection.get_segments()]
+        assert [segment[:, 1].tolist() for segment in bars] == ([[0.5, 1.25]] if places == 1 else [])

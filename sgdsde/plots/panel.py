@@ -165,7 +165,7 @@ def _draw(axes: Any, panel: Panel) -> None:
 def _draw_series(axes: Any, series: Series, look: Look) -> None:
     label = series.label or "_nolegend_"
     bounded = series.low is not None and series.high is not None
-    if series.kind == "points":
+    if series.kind == "points" or (series.kind == "band" and len(series.x) == 1):  # a band over one place has no width
         bars = None
         if series.low is not None and series.high is not None:
             bars = np.stack([np.maximum(series.y - series.low, 0), np.maximum(series.high - series.y, 0)])
