@@ -291,9 +291,10 @@ def untouched(points: torch.Tensor, what: str) -> Iterator[None]:
         raise InputError(f"{what} changed the points that it was given, in place; wanted a function that leaves them as they are (work on a clone).")
 
 
-def suggest(word: str, known: Mapping[str, Any] | list[str]) -> str:
+def suggest(word: Any, known: Mapping[str, Any] | list[str]) -> str:
     """“ Did you mean …?” for an unknown name, with all known names; a name that differs in its case only comes before all others."""
     import difflib
 
+    word = str(word)
     close = [name for name in known if name.lower() == word.lower()] or difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
     return (f" Did you mean {close[0]!r}?" if close else "") + f" Known: {', '.join(sorted(known))}."

@@ -134,6 +134,9 @@ WRONG: dict[str, Callable[[], Any]] = {
     "two models of one name": lambda: sg.compare(
         NOISE, eta=0.1, models=[lambda n, eta: sg.sdes.SME1(n, eta), lambda n, eta: sg.sdes.SME2(n, eta)], theta0=[1.0], horizon=0.1, paths=50, seed=1
     ),
+    "policy None": lambda: sg.sdes.HASME(NOISE, 0.1, log=None),
+    "policy number": lambda: sg.sdes.HASME(NOISE, 0.1, psd=3),
+    "method None": lambda: K.TorchSDE(sg.sdes.SME1(NOISE, 0.1), 0.1, None),
     "crooked matrix": lambda: sg.curvature.Matrix(torch.tensor([[1.0, 2.0], [0.0, 1.0]])),
     "NaN operator": lambda: sg.curvature.Kronecker(torch.full((1, 1), math.nan), torch.eye(2)),
     "block with a step": lambda: sg.curvature.Block(sg.curvature.Matrix(torch.eye(4)), slice(0, 4, 2)),
@@ -146,5 +149,5 @@ WRONG: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_meant_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"wanted|start from|symmetric|give labels"):
+    with pytest.raises(InputError, match=r"wanted|start from|symmetric|give labels|Known"):
         WRONG[name]()

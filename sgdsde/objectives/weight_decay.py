@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sgdsde import calculus
-from sgdsde.objective import Facts, Objective, identity_rows
+from sgdsde.objective import Facts, Objective, as_objective, identity_rows
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.least_squares import LeastSquares
 from sgdsde.objectives.network import Network
@@ -32,7 +32,7 @@ class WeightDecay(Objective):
     """
 
     def __init__(self, objective: Objective, strength: float) -> None:
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.strength = positive(strength, "strength")
         self.dim, self.n = objective.dim, objective.n
         known = objective.facts
