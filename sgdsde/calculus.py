@@ -1,7 +1,8 @@
 """Derivatives of an objective along an ensemble: gradients, Hessians, their products, per-sample gradients, third derivatives.
 
 Paths do not interact, so one backward pass of Σ_p f(θ_p) gives all gradients. Closed forms in ``objective.facts`` are used where they
-stand; each function with the suffix ``_autodiff`` ignores them and is the test of the closed form.
+stand; each function with the suffix ``_autodiff`` ignores them and is the test of the closed form. All raise InputError
+where points, vectors, weights or a batch are no tensors of the shapes written beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sgdsde.asked import check_beside, check_points, check_samples, check_tensor, check_vectors
 from sgdsde.objective import Objective, Points, checked_losses, identity_rows
 from sgdsde.types import InputError
 
@@ -28,6 +30,7 @@ def grad(f: Objective, theta: Points) -> Points:
         >>> sg.calculus.grad(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()  # θ³ − θ
         6.0
     """
+    check_points(f, theta)
     return f.facts.grad(theta) if f.facts.grad is not None else grad_autodiff(f, theta)
 
 
@@ -50,6 +53,7 @@ def weighted_grad(f: Objective, theta: Points, weights: Float[Tensor, "paths bat
         >>> sg.calculus.weighted_grad(line, torch.zeros(1, 1, dtype=torch.float64), weights, None).item()
         2.0
     """
+    check_samples(f, theta, weights, batch)
     if f.facts.weighted_grad is not None:
         return f.facts.weighted_grad(theta.detach(), weights, batch)
     return weighted_grad_autodiff(f, theta, weights, batch)
@@ -64,6 +68,7 @@ def weighted_grad_autodiff(f: Objective, theta: Points, weights: Float[Tensor, "
         >>> sg.calculus.weighted_grad_autodiff(line, torch.zeros(1, 1, dtype=torch.float64), weights, None).item()
         2.0
     """
+    check_samples(f, theta, weights, batch)
     with torch.enable_grad():
         point = theta.detach().requires_grad_(True)
         losses = checked_losses(f, point, batch)  # [paths, batch]
@@ -86,6 +91,8 @@ def hvp(f: Objective, theta: Points, v: Points) -> Points:
         >>> sg.calculus.hvp(sg.objectives.Quadratic([4.0, 1.0]), torch.zeros(1, 2), torch.ones(1, 2)).tolist()
         [[4.0, 1.0]]
     """
+    check_points(f, theta)
+    check_vectors(theta, v)
     if f.facts.hvp_at is not None:
         return f.facts.hvp_at(theta)(v)
     if v.ndim == 3:
@@ -108,6 +115,8 @@ def hvp_autodiff(f: Objective, theta: Points, v: Points) -> Points:
         >>> sg.calculus.hvp_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), torch.tensor([[2.0]])).item()
         22.0
     """
+    check_points(f, theta)
+    check_beside(theta, v=v)
     return _directional(lambda point: checked_losses(f, point, None).mean(1), theta, [v])
 
 
@@ -122,6 +131,7 @@ def hvp_at(f: Objective, theta: Points) -> Callable[[Points], Points]:
         >>> times(torch.ones(1, 2)).tolist(), times(torch.tensor([[0.0, 3.0]])).tolist()
         ([[4.0, 1.0]], [[0.0, 3.0]])
     """
+    check_points(f, theta)
     if f.facts.hvp_at is not None:
         return f.facts.hvp_at(theta)
     if f.facts.hvp is not None:
@@ -151,6 +161,7 @@ def hessian(f: Objective, theta: Points) -> Matrices:
         >>> sg.calculus.hessian(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()  # 3θ² − 1
         11.0
     """
+    check_points(f, theta)
     if f.facts.hessian is not None:
         return f.facts.hessian(theta)
     if f.facts.hvp_at is not None:
@@ -168,6 +179,7 @@ def hessian_autodiff(f: Objective, theta: Points) -> Matrices:
         >>> sg.calculus.hessian_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]])).item()
         11.0
     """
+    check_points(f, theta)
     paths, dim = theta.shape
     piece = max(1, _PIECE_ELEMENTS // (paths * max(dim, int(f.n * dim**0.5))))
     rows = [
@@ -186,6 +198,8 @@ def third(f: Objective, theta: Points, u: Points, v: Points) -> Points:
         >>> sg.calculus.third(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), one, one).item()  # 6θ
         12.0
     """
+    check_points(f, theta)
+    check_beside(theta, u=u, v=v)
     if f.facts.third is not None:
         return f.facts.third(theta, u, v)
     return third_autodiff(f, theta, u, v)
@@ -199,6 +213,8 @@ def third_autodiff(f: Objective, theta: Points, u: Points, v: Points) -> Points:
         >>> sg.calculus.third_autodiff(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), one, one).item()
         12.0
     """
+    check_points(f, theta)
+    check_beside(theta, u=u, v=v)
     return _directional(lambda point: checked_losses(f, point, None).mean(1), theta, [u, v])
 
 
@@ -212,6 +228,8 @@ def third_trace(f: Objective, theta: Points, S: Matrices) -> Points:
         >>> sg.calculus.third_trace(sg.objectives.DoubleWell(), torch.tensor([[2.0]]), torch.tensor([[[0.5]]])).item()  # Σ·6θ
         6.0
     """
+    check_points(f, theta)
+    check_tensor(S, "S", (*theta.shape, f.dim), theta.dtype)
     if f.facts.third_trace is not None:
         return f.facts.third_trace(theta, S)
     paths, dim = theta.shape
@@ -227,6 +245,7 @@ def sample_grads(f: Objective, theta: Points, batch: Int[Tensor, "paths batch"] 
         >>> sg.calculus.sample_grads(line, torch.zeros(1, 1, dtype=torch.float64)).flatten().tolist()
         [1.0, -1.0]
     """
+    check_samples(f, theta, None, batch)
     if f.facts.sample_grads is not None:
         return f.facts.sample_grads(theta, batch)
     return sample_grads_autodiff(f, theta, batch)
@@ -240,6 +259,7 @@ def sample_grads_autodiff(f: Objective, theta: Points, batch: Int[Tensor, "paths
         >>> sg.calculus.sample_grads_autodiff(line, torch.zeros(1, 1, dtype=torch.float64), torch.tensor([[1]])).tolist()
         [[[-1.0]]]
     """
+    check_samples(f, theta, None, batch)
     paths, dim = theta.shape
     if batch is None:
         batch = torch.arange(f.n, device=theta.device).expand(paths, f.n)
@@ -256,6 +276,7 @@ def sample_covariance(f: Objective, theta: Points) -> Matrices:
         >>> sg.calculus.sample_covariance(line, torch.zeros(1, 1, dtype=torch.float64)).item()
         1.0
     """
+    check_points(f, theta)
     if f.facts.covariance is not None:
         return f.facts.covariance(theta)
     if f.n < 2:

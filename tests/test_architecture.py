@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 #: a module imports only from what stands before it; a folder's files also from each other, without cycles
 ORDER = [
     "columns", "heap", "types", "given", "rng", "counter", "stats", "symmetric", "control_variate", "error_ratio", "survival", "power", "plots",
-    "objective", "calculus", "objectives", "observables", "data",
+    "objective", "asked", "calculus", "objectives", "observables", "data",
     "noise", "noises", "frozen_noise", "curvature",
     "sde", "sdes", "kernel", "kernels",
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
