@@ -7,7 +7,7 @@ in η; where they do not, they are called "not asymptotic". Held against the exa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from sgdsde.closure import Cumulants, Tick, sde_tick, sgd_tick, twice
 from sgdsde.compare import Loss, SquaredDistance
 from sgdsde.cubature import TENSOR_DIM, axis_rule, tensor_rule
 from sgdsde.existence import Existence, around, existence, largest_eta_lambda
+from sgdsde.given import is_name
 from sgdsde.integration_bias import SCHEMES, linear_path, substeps_needed
 from sgdsde.noise import Noise, as_noise
 from sgdsde.one_step_error import OneStepError, one_step_error
@@ -190,9 +191,13 @@ def _functions(noise: Noise, theta0: Tensor, functions: Functions | None) -> Fun
     if functions is None:
         built_in: dict[str, Any] = {"f": Loss(noise.objective), "‖θ−θ₀‖²": SquaredDistance(tuple(theta0[0].tolist()))}
         functions = built_in | {f"θ{i + 1}": partial(torch.select, dim=1, index=i) for i in range(theta0.shape[1])}
-    if not functions:
+    if isinstance(functions, Mapping) and not functions:
         raise InputError("functions is empty; give at least one test function, for example {'mean': lambda theta: theta[:, 0]}.")
+    if not isinstance(functions, Mapping):
+        raise InputError(f"functions is of type {type(functions).__name__}; wanted a mapping, for example {{'mean': lambda theta: theta[:, 0]}}.")
     for name, function in functions.items():
+        if not callable(function):
+            raise InputError(f"The test function {name!r} is of type {type(function).__name__}; wanted a callable from points [P, dim] to [P].")
         value = function(theta0)
         if not isinstance(value, Tensor) or tuple(value.shape) != (1,):
             raise InputError(
@@ -207,13 +212,18 @@ def _factories(noise: Noise, models: Sequence[str] | Mapping[str, Factory] | Non
     if isinstance(models, Mapping):
         if not models:
             raise InputError("models is empty; name at least one, for example models=['SME1', 'HASME'].")
+        for label, factory in models.items():
+            if not callable(factory):
+                raise InputError(f"models: {label!r} is of type {type(factory).__name__}; wanted a class of sg.sdes or another callable (noise, eta) -> SDE.")
         return dict(models)
+    if not isinstance(models, Iterable | None):
+        raise InputError(f"models is of type {type(models).__name__}; wanted names, for example models=['SME1', 'HASME'], or a mapping from labels to classes.")
     known = {model.__name__: model for model in ORDERS}
     names = _default_models(noise, past_one, steps) if models is None else [models] if isinstance(models, str) else list(models)
     if not names:
         raise InputError("models is empty; name at least one, for example models=['SME1', 'HASME'].")
     for name in names:
-        if name not in known:
+        if not is_name(name, known):
             raise InputError(f"{name!r} is no model." + suggest(name, list(known)))
         if name == "EvenStepHASME" and steps % 2:
             raise InputError(f"EvenStepHASME is compared with SGD at even steps; the horizon has {steps}. Use a horizon of an even number of steps.")

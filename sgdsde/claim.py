@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sgdsde.given import is_name
 from sgdsde.measurement import Finished, Measurement
 from sgdsde.types import Estimate, InputError, expected, suggest
 from sgdsde.zone import Position, Zone, number
@@ -202,7 +203,7 @@ def planned(claim: Claim, profile: str, seed: int) -> Plan:
     Raises:
         InputError: it has no such profile, see also :func:`as_claim`; its ``plan`` returned something else.
     """
-    if profile not in as_claim(claim).scales:
+    if not is_name(profile, as_claim(claim).scales):
         raise InputError(f"claim {claim.id} has no profile {profile!r}." + suggest(profile, list(claim.scales)))
     plan = claim.plan(profile, seed)
     if not isinstance(plan, Plan):

@@ -8,7 +8,7 @@ carry control variates from the local quadratic at a common start (``local_contr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -262,7 +262,8 @@ def _on_saves(function: Callable[[Tensor], Tensor], states: Tensor) -> np.ndarra
 
 def _labelled(models: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(models, Mapping):
-        pairs = [(m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__), m) for m in ([models] if isinstance(models, str) else models)]
+        several = models if isinstance(models, Iterable) and not isinstance(models, str) else [models]
+        pairs = [(m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__), m) for m in several]
         models = dict(pairs)
         if len(models) < len(pairs):
             raise InputError(f"Two models have one name among {[name for name, _ in pairs]}; give labels: models={{'mine': model, 'other': another}}.")
@@ -281,13 +282,11 @@ def _build(model: Any, noise: Noise, eta: float) -> SDE:
         model = getattr(sdes, model)
     if isinstance(model, SDE):
         if model.noise_dim not in (0, noise.root_dim):
-            raise InputError(
-                f"{type(model).__name__} was built on a noise with {model.noise_dim} components; pass its class, so that it is built on the Gaussian surrogate."
-            )
+            raise InputError(f"{type(model).__name__} was built on a noise with {model.noise_dim} components; pass its class, for the Gaussian surrogate.")
         return model
-    built = model(noise, eta)
+    built = model(noise, eta) if callable(model) else model
     if not isinstance(built, SDE):
-        raise InputError(f"models: {model!r} returned {type(built).__name__}; wanted an SDE from (noise, eta).")
+        raise InputError(f"models: {model!r:.200} gave {type(built).__name__}; wanted an SDE, its name, its class or another callable (noise, eta) -> SDE.")
     return built
 
 

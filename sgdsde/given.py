@@ -6,6 +6,7 @@ Nothing is converted in silence: a complex number loses no imaginary part, a rag
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,17 @@ def is_whole(value: Any, least: int, most: float = math.inf) -> bool:
         return int(value) == value and least <= int(value) <= most
     except (TypeError, ValueError, OverflowError, RuntimeError):
         return False
+
+
+def is_name(word: Any, known: Container[str]) -> bool:
+    """Whether ``word`` is a word among those known: no list of words, no array, no number.
+
+    Example:
+        >>> from sgdsde.given import is_name
+        >>> [is_name(word, {"srk": 1}) for word in ("srk", "euler", ["srk"], 3, None)]
+        [True, False, False, False, False]
+    """
+    return isinstance(word, str) and word in known
 
 
 def seen(values: Any, name: str) -> Tensor:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sgdsde.archive import measure
 from sgdsde.claim import LEVEL, Claim, Outcome, Plan, Verdict, as_claim, judge_plan, planned
-from sgdsde.given import is_whole
+from sgdsde.given import is_name, is_whole
 from sgdsde.measurement import Finished, Measurement, carry_out
 from sgdsde.runs.signals import Stop
 from sgdsde.runs.workers import Borrowed, Processes, Serial
@@ -79,11 +79,11 @@ def select(catalogue: Sequence[Claim], profile: str, *, ids: Sequence[str] = (),
     """
     catalogue = [as_claim(claim) for claim in catalogue]
     profiles = sorted({name for claim in catalogue for name in claim.scales})
-    if profile not in profiles:
+    if not is_name(profile, profiles):
         raise InputError(f"{profile!r} is no profile." + suggest(profile, profiles))
     by_id = {claim.id: claim for claim in catalogue}
     for name in ids:
-        if name not in by_id:
+        if not is_name(name, by_id):
             raise InputError(f"{name!r} is no claim." + suggest(name, list(by_id)))
         if profile not in by_id[name].scales:
             raise InputError(f"claim {name} is not in profile {profile!r}; it runs in: {', '.join(by_id[name].scales)}.")

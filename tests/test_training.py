@@ -272,6 +272,10 @@ def test_checkpoints_are_written_and_read_back_with_their_digests(tmp_path: obje
 
 
 def test_bad_input_is_refused_in_words() -> None:
+    with pytest.raises(InputError, match="share of right answers"):
+        tr.TrainAccuracy(share=1.2)
+    with pytest.raises(InputError, match="number of steps"):
+        tr.LossBelow(every=0)
     network, theta = plain(), start(plain(), 2)
     good = {"optimiser": tr.SGD(0.1), "batch_size": 4, "steps": 3, "seed": 0}
     for wrong, words in (
@@ -280,8 +284,6 @@ def test_bad_input_is_refused_in_words() -> None:
         ({"epochs": 2}, "one of the two"),
         ({"sampling": "epochs"}, "Did you mean 'epoch'"),
         ({"save": [4]}, "0…3"),
-        ({"stop": tr.TrainAccuracy(share=1.2)}, "share of right answers"),
-        ({"stop": tr.LossBelow(every=0)}, "number of steps"),
     ):
         with pytest.raises(InputError, match=words):
             tr.train(network, theta, **(good | wrong))  # type: ignore[arg-type]

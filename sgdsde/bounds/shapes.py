@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sgdsde.curvature import gauss_newton_operator, kronecker_decoupling, layer_blocks
 from sgdsde.curvature.operator import Operator
+from sgdsde.given import is_name
 from sgdsde.objectives.network import Network
 from sgdsde.objectives.network_batched import Batched
 from sgdsde.types import InputError, expected, suggest
@@ -63,7 +64,7 @@ def shapes(network: Network, theta: Float[Tensor, " dim"], names: tuple[str, ...
         InputError: unknown name; for ``Kronecker`` a parameter outside ``nn.Linear`` layers; a dense matrix too large for memory.
     """
     for name in names:
-        if name not in SHAPES:
+        if not is_name(name, SHAPES):
             raise InputError(f"shape {name!r} is unknown." + suggest(name, list(SHAPES)))
     operator: Operator = gauss_newton_operator(network, theta)  # it looks at θ
     if isinstance(network.method, Batched):

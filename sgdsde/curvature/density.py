@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from sgdsde.curvature.operator import Operator
+from sgdsde.curvature.operator import Operator, as_operator
 from sgdsde.curvature.recurrence import recurrence
+from sgdsde.given import is_whole
 from sgdsde.objectives.memory import require
 from sgdsde.rng import stream
 from sgdsde.stats import mean_estimate
@@ -77,9 +78,10 @@ def spectral_density(operator: Operator, *, steps: int = 60, vectors: int = 8, s
         >>> density.dim, density.weights.sum(1).round(9).tolist()
         (2, [1.0, 1.0, 1.0, 1.0])
     """
-    if vectors < 2 or steps < 1:
-        raise InputError(f"vectors = {vectors}, steps = {steps}; wanted at least 2 (for an error bar) and 1.")
-    steps = min(steps, operator.dim)
+    as_operator(operator)
+    if not is_whole(vectors, 2) or not is_whole(steps, 1):
+        raise InputError(f"vectors = {vectors!r}, steps = {steps!r}; wanted integers, at least 2 (for an error bar) and 1.")
+    vectors, steps = int(vectors), min(int(steps), operator.dim)
     generator = stream(seed, "spectral density")
     starts = torch.randn(vectors, operator.dim, generator=generator, dtype=torch.float64).to(operator.device, operator.dtype)
     one = steps * operator.dim

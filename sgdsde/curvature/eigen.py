@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.curvature.operator import DENSE_DIM, Operator
+from sgdsde.curvature.operator import DENSE_DIM, Operator, as_operator
 from sgdsde.curvature.thick_restart import most_wanted, thick_restart
-from sgdsde.given import is_whole
+from sgdsde.given import is_name, is_whole
 from sgdsde.objectives.memory import require
-from sgdsde.types import InputError, OracleRefusal, expected, suggest, warn
+from sgdsde.types import InputError, OracleRefusal, suggest, warn
 
 ENDS = ("largest", "smallest", "both", "magnitude")
 
@@ -75,8 +75,8 @@ def eigsh(
         >>> sg.curvature.eigsh(A, k=1, which="smallest").values.tolist()
         [-2.0]
     """
-    expected(operator, Operator, "operator", "for example sg.curvature.hessian_operator(objective, theta)")
-    if which not in ENDS:
+    as_operator(operator)
+    if not is_name(which, ENDS):
         raise InputError(f"which={which!r} is no end of a spectrum." + suggest(which, list(ENDS)))
     if not is_whole(k, 1, operator.dim):
         raise InputError(f"k = {k!r}; wanted an integer in 1…{operator.dim}, the dimension of the operator.")

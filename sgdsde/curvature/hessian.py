@@ -14,7 +14,7 @@ from sgdsde.calculus import hvp_at
 from sgdsde.curvature.operator import Operator
 from sgdsde.curvature.sample_operator import Batches, SampleOperator, pull
 from sgdsde.curvature.source import OwnData, Piece, mode_of
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.types import as_points
 
 
@@ -71,7 +71,7 @@ def hessian_operator(
         >>> (H @ torch.tensor([1.0, 1.0])).tolist()
         [4.0, 1.0]
     """
-    facts = objective.facts
+    facts = as_objective(objective).facts
     known = facts.hvp_at is not None or facts.hvp is not None or facts.hessian is not None
     if known and data is None and piece is None:
         return KnownHessian(objective, theta, label="Hessian")

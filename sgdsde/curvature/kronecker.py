@@ -25,6 +25,7 @@ from sgdsde.curvature.kronecker_samples import LayerSamples, input_and_output
 from sgdsde.curvature.operator import Kronecker
 from sgdsde.curvature.sample_operator import Batches
 from sgdsde.curvature.source import mode_of
+from sgdsde.given import is_name
 from sgdsde.objectives.memory import require
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError, as_points, suggest
@@ -178,7 +179,7 @@ def kronecker_decoupling(network: Network, theta: Float[Tensor, " dim"], layer: 
 
 def _checked(network: Network, module: nn.Module, layer: str) -> nn.Linear | nn.Conv2d:
     known = {name: part for name, part in module.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d))}
-    if layer not in known:
+    if not is_name(layer, known):
         raise InputError(f"{layer!r} is no nn.Linear or nn.Conv2d of this network." + suggest(layer, list(known)))
     part = known[layer]
     names = [name for name, other in module.named_parameters(remove_duplicate=False) if other is part.weight]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sgdsde.curvature.operator import Block, Operator
+from sgdsde.curvature.operator import Block, Operator, as_operator
+from sgdsde.given import is_name
 from sgdsde.objectives.network import Network
-from sgdsde.types import InputError, suggest
+from sgdsde.types import InputError, expected, suggest
 
 
 def layer_blocks(network: Network) -> dict[str, slice]:
@@ -16,6 +17,7 @@ def layer_blocks(network: Network) -> dict[str, slice]:
         >>> sg.curvature.layer_blocks(network)
         {'weight': slice(0, 6, None), 'bias': slice(6, 8, None)}
     """
+    expected(network, Network, "network", "made by sg.objectives.Network(module, loss, inputs, targets)")
     blocks, start = {}, 0
     for name, size in zip(network.names, network.sizes, strict=True):
         blocks[name] = slice(start, start + size)
@@ -47,9 +49,10 @@ def layer_operators(operator: Operator, network: Network) -> dict[str, Block]:
         >>> {name: block.dim for name, block in sg.curvature.layer_operators(H, network).items()}
         {'weight': 6, 'bias': 2}
     """
-    if operator.dim != network.dim:
+    blocks = layer_blocks(network)
+    if as_operator(operator).dim != network.dim:
         raise InputError(f"{operator.label or 'The operator'} has dimension {operator.dim}, the network {network.dim} parameters: it is no operator of it.")
-    named = {name: Block(operator, part) for name, part in layer_blocks(network).items() if part.stop > part.start}
+    named = {name: Block(operator, part) for name, part in blocks.items() if part.stop > part.start}
     for name, block in named.items():
         block.label = f"{operator.label}, {name}"
     return named
@@ -69,8 +72,8 @@ def layer_operator(operator: Operator, network: Network, name: str) -> Block:
         2
     """
     known = layer_blocks(network)
-    if name in known and known[name].stop == known[name].start:
+    if is_name(name, known) and known[name].stop == known[name].start:
         raise InputError(f"{name!r} has no entries (an empty layer): it has no block.")
-    if name not in known:
+    if not is_name(name, known):
         raise InputError(f"{name!r} is no trainable parameter of this network (a frozen or tied one is none)." + suggest(name, list(known)))
     return layer_operators(operator, network)[name]

@@ -7,6 +7,7 @@ nothing else, so they serve the Hessian, the Gauss–Newton matrix and the gradi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import scipy.sparse.linalg
 import torch
@@ -59,6 +60,8 @@ class Operator(ABC):
         Raises:
             InputError: another shape, dtype or device.
         """
+        if not isinstance(other, Tensor):
+            raise InputError(f"{self.label or type(self).__name__} multiplies tensors [{self.dim}] or [{self.dim}, k]; a {type(other).__name__} came.")
         if other.ndim not in (1, 2) or other.shape[0] != self.dim:
             raise InputError(f"{self.label or type(self).__name__} is [{self.dim}, {self.dim}]; it cannot multiply shape {tuple(other.shape)}.")
         if other.dtype != self.dtype or other.device.type != self.device.type:
@@ -93,6 +96,16 @@ class Operator(ABC):
     def __sub__(self, other: Operator) -> Operator:
         """The difference of two operators on one space."""
         return Difference(self, other)
+
+
+def as_operator(operator: Any, name: str = "operator") -> Operator:
+    """The operator as it is.
+
+    Raises:
+        InputError: it is none.
+    """
+    found: Operator = expected(operator, Operator, name, "for example sg.curvature.hessian_operator(objective, theta)")
+    return found
 
 
 class Difference(Operator):
@@ -166,6 +179,7 @@ class Block(Operator):
     """
 
     def __init__(self, whole: Operator, part: slice) -> None:
+        as_operator(whole, "whole")
         start, stop, step = expected(part, slice, "part", "a range of parameters, for example one of sg.curvature.layer_blocks(network)").indices(whole.dim)
         if step != 1:
             raise InputError(f"The block {part} leaves parameters out; wanted a range without a step.")

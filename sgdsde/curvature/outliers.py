@@ -23,7 +23,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from sgdsde.given import is_whole
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 
 @dataclass(frozen=True)
@@ -236,5 +236,5 @@ def _positive_count(count: int) -> None:
 
 
 def _share(share: float, name: str) -> None:
-    if not 0 < share < 1:
+    if not 0 < real(share, name) < 1:
         raise InputError(f"{name} = {share!r}; wanted a share of the largest eigenvalue, between 0 and 1.")

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.rng import stream
 from sgdsde.stats import mean_estimate
 from sgdsde.types import Estimate, InputError
@@ -106,8 +107,8 @@ def random_overlap(dim: int, k: int, m: int | None = None, *, draws: int = 200, 
         True
     """
     m = k if m is None else m
-    if not (1 <= k <= dim and 1 <= m <= dim and draws >= 2):
-        raise InputError(f"k = {k}, m = {m}, dim = {dim}, draws = {draws}; wanted subspaces of 1…{dim} dimensions and at least 2 draws.")
+    if not (is_whole(dim, 1) and is_whole(k, 1, dim) and is_whole(m, 1, dim) and is_whole(draws, 2)):
+        raise InputError(f"k = {k!r}, m = {m!r}, dim = {dim!r}, draws = {draws!r}; wanted subspaces of 1…dim dimensions and at least 2 draws.")
     generator = stream(seed, "random subspaces")
     values = []
     for _ in range(draws):  # the fixed subspace is spanned by the first coordinates, the law of the other is rotation invariant

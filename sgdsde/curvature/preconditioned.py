@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.curvature.operator import Operator
+from sgdsde.curvature.operator import Operator, as_operator
+from sgdsde.given import own
 from sgdsde.types import InputError
 
 
@@ -24,7 +25,8 @@ class Preconditioned(Operator):
     """
 
     def __init__(self, operator: Operator, preconditioner: Float[Tensor, "dim ..."]) -> None:
-        P = preconditioner.to(operator.device, operator.dtype)
+        as_operator(operator)
+        P = own(preconditioner, "preconditioner").to(operator.device, operator.dtype)
         if tuple(P.shape) not in ((operator.dim,), (operator.dim, operator.dim)):
             raise InputError(f"The preconditioner has shape {tuple(P.shape)}; wanted [{operator.dim}] (a diagonal) or [{operator.dim}, {operator.dim}].")
         if P.ndim == 1:

@@ -17,7 +17,7 @@ from sgdsde.curvature.traces import signs
 from sgdsde.given import is_whole
 from sgdsde.objectives.network import Network
 from sgdsde.stats import mean_estimate
-from sgdsde.types import Estimate, InputError, as_points
+from sgdsde.types import Estimate, InputError, as_points, expected
 
 #: numbers in the graph of the samples that are held at once; draws that go back through it together
 _PIECE, _TOGETHER = 2**22, 32
@@ -36,6 +36,7 @@ def gauss_newton_diagonal(network: Network, theta: Float[Tensor, " dim"], *, vec
         >>> bool(abs(found.value[0] - 10) < 4 * found.stderr[0])  # 2·(1² + 3²)/2
         True
     """
+    expected(network, Network, "network", "made by sg.objectives.Network(module, loss, inputs, targets)")
     if not is_whole(vectors, 2):
         raise InputError(f"vectors = {vectors}; wanted at least 2, for an error bar.")
     point = as_points(theta, network.dim)[:1]

@@ -19,7 +19,7 @@ from sgdsde.curvature.hessian import hessian_operator
 from sgdsde.curvature.layers import layer_blocks
 from sgdsde.curvature.traces import exact_diagonal
 from sgdsde.objectives.network import Network
-from sgdsde.types import InputError, as_points, suggest
+from sgdsde.types import InputError, as_points, real, suggest
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def layer_scaling(network: Network, first: str, second: str, alpha: float) -> Fl
         >>> sg.curvature.layer_scaling(network, "0", "2", 4.0).tolist()
         [4.0, 4.0, 0.25, 1.0]
     """
-    if not alpha > 0:
+    if not real(alpha, "alpha") > 0:
         raise InputError(f"alpha = {alpha!r}; wanted a positive factor (a negative one would flip the sides of the activation).")
     blocks = layer_blocks(network)
     scale = torch.ones(network.dim, dtype=torch.float64)

@@ -16,7 +16,7 @@ from sgdsde.curvature.graph_memory import Memory, plan, sample_bytes, saved_byte
 from sgdsde.curvature.operator import Operator
 from sgdsde.curvature.source import Loaded, OwnData, OwnPiece, Piece, Source, mode_of
 from sgdsde.given import is_whole
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.types import InputError, as_points
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -32,7 +32,7 @@ class SampleOperator(Operator):
     def __init__(self, objective: Objective, theta: Float[Tensor, " dim"], *, label: str, data: Batches | None = None, piece: int | None = None) -> None:
         if piece is not None and not is_whole(piece, 1):
             raise InputError(f"piece = {piece!r}; wanted a number of samples ≥ 1, or None to fit the memory.")
-        self.objective = objective
+        self.objective = as_objective(objective)
         self.theta = as_points(theta, objective.dim)[:1].clone()
         self.dim, self.dtype, self.device, self.label = objective.dim, self.theta.dtype, self.theta.device, label
         self.mode = mode_of(objective)

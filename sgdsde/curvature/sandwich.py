@@ -20,7 +20,7 @@ from sgdsde.curvature.operator import Operator
 from sgdsde.curvature.sample_operator import Batches, SampleOperator, pull
 from sgdsde.curvature.source import Piece
 from sgdsde.given import is_whole
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError
 
@@ -108,7 +108,7 @@ def second_moment_operator(
         >>> (M @ torch.ones(1, dtype=torch.float64)).item()  # gradients 3 and 1: (9 + 1)/2
         5.0
     """
-    if not objective.separable:
+    if not as_objective(objective).separable:
         raise InputError(f"The loss is no mean of separate losses ({objective.mode}): a sample has no gradient of its own. Freeze BatchNorm: module.eval().")
     return SecondMomentOperator(objective, theta, label="second moment", data=data, piece=piece)
 

@@ -154,6 +154,8 @@ class Loaded(Source):
     def __init__(self, network: Network, batches: Iterable[tuple[Tensor, Tensor]], size: int | None = None) -> None:
         if not isinstance(network, Network):
             raise InputError(f"data were given for a {type(network).__name__}; only sg.objectives.Network can be evaluated on other data than its own.")
+        if not isinstance(batches, Iterable):
+            raise InputError(f"data is of type {type(batches).__name__}; wanted a DataLoader, a list of batches (inputs, targets) or the like.")
         if iter(batches) is batches:
             raise InputError(
                 "data is an iterator: it is used up after one pass, and every product needs one. Give a DataLoader, a list of batches or the like."

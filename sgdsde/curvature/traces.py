@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.curvature.operator import Operator
-from sgdsde.given import is_whole
+from sgdsde.curvature.operator import Operator, as_operator
+from sgdsde.given import is_whole, seen
 from sgdsde.rng import stream
 from sgdsde.stats import mean_estimate
-from sgdsde.types import Estimate, InputError, expected
+from sgdsde.types import Estimate, InputError
 
 
 def trace(operator: Operator, *, vectors: int = 32, seed: int = 0) -> Estimate:
@@ -44,8 +44,9 @@ def hutch_plus_plus(operator: Operator, *, products: int = 96, seed: int = 0) ->
         >>> round(sg.curvature.hutch_plus_plus(sg.curvature.Matrix(torch.diag(torch.tensor([3.0, 1.0]).double()))).value, 9)
         4.0
     """
-    if products < 6:
-        raise InputError(f"products = {products}; wanted at least 6: two for the range, two for the exact part, two for an error bar.")
+    as_operator(operator)
+    if not is_whole(products, 6):
+        raise InputError(f"products = {products!r}; wanted an integer, at least 6: two for the range, two for the exact part, two for an error bar.")
     width = min(products // 3, operator.dim)
     S = signs(operator.dim, width, seed, "range of Hutch++").to(operator.device, operator.dtype)
     Q = torch.linalg.qr(operator @ S)[0]  # [dim, width]
@@ -76,7 +77,8 @@ def trace_of_product(a: Operator, b: Operator, *, vectors: int = 32, seed: int =
         >>> float(sg.curvature.trace_of_product(H, Sigma, vectors=4).value)
         11.0
     """
-    v = _fitting_signs(a, vectors, seed)
+    as_operator(b, "b")
+    v = _fitting_signs(as_operator(a, "a"), vectors, seed)
     return mean_estimate(((a @ v) * (b @ v)).sum(0).cpu())
 
 
@@ -99,6 +101,7 @@ def exact_diagonal(operator: Operator) -> Float[Tensor, " dim"]:
         >>> sg.curvature.exact_diagonal(sg.curvature.Matrix(torch.tensor([[3.0, 1.0], [1.0, 2.0]]))).tolist()
         [3.0, 2.0]
     """
+    as_operator(operator)
     parts = []
     for start in range(0, operator.dim, operator.chunk):
         width = min(operator.chunk, operator.dim - start)
@@ -119,6 +122,8 @@ def weighted_diagonal(operator: Operator, weights: Float[Tensor, " dim"], *, vec
         >>> round(float(sg.curvature.weighted_diagonal(A, torch.tensor([1.0, 2.0]), vectors=4).value), 5)  # 3·1 + 1·2
         5.0
     """
+    as_operator(operator)
+    weights = seen(weights, "weights").to(operator.device, operator.dtype)
     if tuple(weights.shape) != (operator.dim,) or not bool((weights >= 0).all()):
         raise InputError(f"weights has shape {tuple(weights.shape)}; wanted [{operator.dim}], none negative or NaN.")
     v = _fitting_signs(operator, vectors, seed) * weights.sqrt()[:, None]
@@ -139,5 +144,5 @@ def signs(dim: int, vectors: int, seed: int, purpose: str = "signs") -> Float[Te
 def _fitting_signs(operator: Operator, vectors: int, seed: int) -> Tensor:
     if not is_whole(vectors, 2):
         raise InputError(f"vectors = {vectors!r}; wanted at least 2, for an error bar.")
-    expected(operator, Operator, "operator", "for example sg.curvature.hessian_operator(objective, theta)")
+    as_operator(operator)
     return signs(operator.dim, vectors, seed).to(operator.device, operator.dtype)

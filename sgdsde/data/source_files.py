@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sgdsde.given import is_name
 from sgdsde.types import InputError, suggest
 
 SPLITS = {"train": "training", "test": "test"}
@@ -29,7 +30,7 @@ class Source:
 
 def check_split(split: str) -> None:
     """Refuse unknown splits."""
-    if split not in SPLITS:
+    if not is_name(split, SPLITS):
         raise InputError(f"split = {split!r} is unknown.{suggest(split, SPLITS)}")
 
 

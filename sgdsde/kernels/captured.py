@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor
 
+from sgdsde.given import is_whole
 from sgdsde.kernel import Kernel, State
 from sgdsde.kernels.driven import Around
 from sgdsde.kernels.exact_ou import ExactOU
@@ -22,7 +23,7 @@ from sgdsde.kernels.recording import Body, buffer_numbers
 from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.unseen import Timeless, Unseen
 from sgdsde.rng import stream
-from sgdsde.types import InputError, real, tallying
+from sgdsde.types import InputError, tallying
 
 
 class Captured(Around):
@@ -55,10 +56,9 @@ class Captured(Around):
 
     def __init__(self, kernel: Kernel, *, ticks: int = 8) -> None:
         super().__init__(kernel)
-        count = real(ticks, "ticks")
-        if not (count >= 1 and count % 1 == 0):
-            raise InputError(f"ticks = {ticks!r}; wanted an integer ≥ 1, the ticks of one recording.")
-        self.ticks = int(count)
+        if not is_whole(ticks, 1):
+            raise InputError(f"ticks = {ticks!r:.200}; wanted an integer ≥ 1, the ticks of one recording.")
+        self.ticks = int(ticks)
         self._forget()
 
     @classmethod

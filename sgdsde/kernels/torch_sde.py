@@ -17,6 +17,7 @@ import torch
 import torchsde
 from torch import Generator, Tensor
 
+from sgdsde.given import is_name
 from sgdsde.kernel import Kernel, State, substeps_in
 from sgdsde.kernels.integrator import refuse_start
 from sgdsde.rng import normals
@@ -45,7 +46,7 @@ class TorchSDE(Kernel):
     leaps = True
 
     def __init__(self, sde: SDE, dt: float, method: str = "srk") -> None:
-        if method not in METHODS:
+        if not is_name(method, METHODS):
             raise InputError(f"method={method!r} is no torchsde method that this kernel offers." + suggest(method, list(METHODS)))
         if METHODS[method][1] and not as_sde(sde).additive:
             raise InputError(

@@ -1,5 +1,6 @@
 """Ways of watching a path, one per file; see :class:`sgdsde.monitor.Monitor`."""
 
+from sgdsde.given import is_name
 from sgdsde.monitor import Monitor
 from sgdsde.monitors.bridge import Bridge
 from sgdsde.monitors.iterates import Iterates
@@ -20,6 +21,6 @@ def as_monitor(monitor: str | Monitor) -> Monitor:
     """
     if isinstance(monitor, Monitor):
         return monitor
-    if monitor not in MONITORS:
+    if not is_name(monitor, MONITORS):
         raise InputError(f"monitor={monitor!r} is no monitor." + suggest(str(monitor), list(MONITORS)))
     return MONITORS[monitor]()

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from sgdsde.given import seen
+from sgdsde.given import is_name, seen
 from sgdsde.types import InputError, suggest
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -104,7 +104,7 @@ def frozen(module: nn.Module, *names: str) -> nn.Module:
     copied = copy.deepcopy(module)
     parts = dict(copied.named_modules())
     for name in names or ("",):
-        if name not in parts:
+        if not is_name(name, parts):
             raise InputError(f"the module has no part {name!r}." + suggest(name, [known for known in parts if known]))
         parts[name].eval()
     return copied

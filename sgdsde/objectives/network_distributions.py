@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import is_name
 from sgdsde.objectives.network import Network
 from sgdsde.rng import normals
 from sgdsde.types import InputError, positive, suggest
@@ -49,7 +50,7 @@ class InitialDistribution:
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
+        if not is_name(self.scheme, SCHEMES):
             raise InputError(f"scheme={self.scheme!r} is no initial distribution." + suggest(self.scheme, list(SCHEMES)))
         positive(self.gain, "gain")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sgdsde.given import is_whole
 from sgdsde.objective import Facts, Objective, like, spread
-from sgdsde.types import InputError, real
+from sgdsde.types import InputError, numbers, real
 
 #: largest number of negative directions for which all 3^k stationary points are listed
 _LISTED = 4
@@ -47,11 +47,11 @@ class StrictSaddle(Objective):
         if not is_whole(dim, 1):
             raise InputError(f"dim = {dim!r}; wanted an integer ≥ 1.")
         self.dim = int(dim)
-        mu = np.atleast_1d(np.asarray(negative, dtype=float))
+        mu = np.atleast_1d(numbers(negative, "negative"))
         if mu.ndim != 1 or not 1 <= mu.size <= self.dim:
             raise InputError(f"negative holds {mu.size} curvatures; wanted one to dim = {self.dim}.")
         self.negative_count = int(mu.size)
-        rest = np.asarray(positive, dtype=float)
+        rest = numbers(positive, "positive")
         if rest.ndim > 0 and rest.shape != (self.dim - mu.size,):
             raise InputError(f"positive has shape {rest.shape}; wanted a number or [{self.dim - mu.size}], one for each remaining direction.")
         rest = np.broadcast_to(rest, (self.dim - mu.size,))

@@ -15,11 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.calculus import hessian
-from sgdsde.noise import Noise
+from sgdsde.given import is_whole
+from sgdsde.noise import Noise, as_noise
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
 from sgdsde.noises.surrogate import Surrogate
-from sgdsde.objective import Objective
+from sgdsde.objective import Objective, as_objective
 from sgdsde.sdes.functions import phi_pair
 from sgdsde.sdes.hasme import HASME
 from sgdsde.sdes.log_domain import X_MAX
@@ -37,7 +38,7 @@ class PastLogarithm:
     """The share of eigendirections with ηλ ≥ 1, ``[P]``: of all of them up to 256 dimensions, beyond among the ``k`` outliers (the rest counts as inside).
 
     Raises:
-        InputError: η ≤ 0.
+        InputError: no objective, η ≤ 0, k < 1.
 
     Example:
         >>> share = sg.sdes.PastLogarithm(sg.objectives.Quadratic([4.0, 1.0]), 0.5)
@@ -50,7 +51,8 @@ class PastLogarithm:
     k: int = 10
 
     def __post_init__(self) -> None:
-        positive(self.eta, "eta")
+        as_objective(self.objective)
+        _check(self.eta, self.k)
 
     def __call__(self, theta: Float[Tensor, "paths dim"]) -> Float[Tensor, " paths"]:
         if self.objective.dim <= DENSE_HESSIAN:
@@ -66,7 +68,7 @@ class PositivityDefect:
     """Negative mass over positive mass of HA-SME's exact Q, ``[P]``: of Q itself up to 64 dimensions, beyond of its compression to the ``k`` outliers.
 
     Raises:
-        InputError: η ≤ 0; a noise without minibatches in more than 64 dimensions.
+        InputError: no noise, η ≤ 0, k < 1; a noise without minibatches in more than 64 dimensions.
 
     Example:
         >>> noise = sg.noises.Gaussian(sg.objectives.Quadratic([3.0, 0.1]), [[1.0, 1.0], [1.0, 1.0]])  # rank one, not along an axis
@@ -80,7 +82,8 @@ class PositivityDefect:
     k: int = 10
 
     def __post_init__(self) -> None:
-        positive(self.eta, "eta")
+        as_noise(self.noise)
+        _check(self.eta, self.k)
         source = self.noise.noise if isinstance(self.noise, Surrogate) else self.noise
         if self.noise.objective.dim > DENSE_Q and not isinstance(source, Minibatch | MinibatchWithoutReplacement):
             raise InputError(
@@ -114,6 +117,12 @@ def along_a_run(noise: Noise, eta: float, *, k: int = 10) -> dict[str, Callable[
         ['defect of Q', 'share past eta·lambda = 1']
     """
     return {"defect of Q": PositivityDefect(noise, eta, k), "share past eta·lambda = 1": PastLogarithm(noise.objective, eta, k)}
+
+
+def _check(eta: float, k: int) -> None:
+    positive(eta, "eta")
+    if not is_whole(k, 1):
+        raise InputError(f"k = {k!r}; wanted an integer ≥ 1, the number of outliers.")
 
 
 def _slopes(f: Objective, theta: Tensor, V: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class HASME3Product(ProductEquation):
     """
 
     def __init__(self, noise: Noise, eta: float, *, log: str = "stop", functions: MatrixFunctions | None = None) -> None:
-        super().__init__(noise, eta, log=log, functions=functions or Dense())
+        super().__init__(noise, eta, log=log, functions=Dense() if functions is None else functions)
 
     def completed(self, flow: Tensor, theta: Tensor, g: Tensor) -> Tensor:
         return flow + third_order_drift(self.noise, theta, g, self.eta)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import is_name
 from sgdsde.types import DomainError, InputError, may_look, report_count, report_flags, report_worst, suggest
 
 #: under ``clip`` |1 − ηλ| is taken as at least 1 − X_MAX
@@ -31,7 +32,7 @@ class LogDomain(ABC):
     """
 
     def __init__(self, policy: str) -> None:
-        if policy not in POLICIES:
+        if not is_name(policy, POLICIES):
             raise InputError(f"log={policy!r} is no domain policy." + suggest(policy, list(POLICIES)))
         self.policy = policy
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.given import is_name
 from sgdsde.sdes.functions import even_phi_pair, phi_pair
 from sgdsde.symmetric import eigenpairs
 from sgdsde.types import DomainError, InputError, may_look, report_count, report_flags, report_worst, suggest
@@ -22,7 +23,7 @@ POLICIES = ("stop", "raise", "project")
 
 def check_policy(policy: str) -> str:
     """The policy, refused with a suggestion if unknown."""
-    if policy not in POLICIES:
+    if not is_name(policy, POLICIES):
         raise InputError(f"psd={policy!r} is no domain policy." + suggest(policy, list(POLICIES)))
     return policy
 

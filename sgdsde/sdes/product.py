@@ -14,6 +14,7 @@ from sgdsde.noise import Noise
 from sgdsde.sde import ModifiedEquation
 from sgdsde.sdes.log_domain import RealLogarithm
 from sgdsde.sdes.matrix_functions import MatrixFunctions
+from sgdsde.types import InputError
 
 
 class ProductEquation(ModifiedEquation):
@@ -24,11 +25,14 @@ class ProductEquation(ModifiedEquation):
         functions: how functions of H are applied, ``Dense()``, ``Krylov(steps)`` or ``Spectral(k)``.
 
     Raises:
+        InputError: ``functions`` is none of these.
         DomainError: on construction if the Hessian is constant with ηλ ≥ 1 and the policy is not ``clip``.
     """
 
     def __init__(self, noise: Noise, eta: float, *, log: str, functions: MatrixFunctions) -> None:
         super().__init__(noise, eta)
+        if not isinstance(functions, MatrixFunctions):
+            raise InputError(f"functions is {functions!r:.200}; wanted sg.sdes.Dense(), sg.sdes.Krylov(steps) or sg.sdes.Spectral(k).")
         self.functions = functions
         self._functions = functions.bind(self.objective, self.eta, RealLogarithm(log))
 

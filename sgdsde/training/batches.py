@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from sgdsde.given import is_whole
+from sgdsde.given import is_name, is_whole
 from sgdsde.types import InputError, suggest
 
 #: the name that a result carries for each way of sampling
@@ -26,7 +26,7 @@ class Batches:
     """
 
     def __init__(self, n: int, batch_size: int, sampling: str, generators: Sequence[Generator], *, smallest: int = 1) -> None:
-        if sampling not in SAMPLING:
+        if not is_name(sampling, SAMPLING):
             raise InputError(f"sampling = {sampling!r} is unknown.{suggest(sampling, SAMPLING)}")
         if not is_whole(batch_size, smallest, n):
             why = " (BatchNorm needs two samples)" if smallest > 1 else ""

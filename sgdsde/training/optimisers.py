@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sgdsde.types import InputError, positive
+from sgdsde.types import InputError, positive, real
 
 Points = Float[Tensor, "paths dim"]
 Gradient = Callable[[Points], Points]
@@ -34,9 +34,9 @@ class Optimiser(ABC):
 
     def __post_init__(self) -> None:
         positive(self.rate, "rate")
-        if not 0 <= self.momentum < 1:
+        if not 0 <= real(self.momentum, "momentum") < 1:
             raise InputError(f"momentum = {self.momentum}; wanted a number in [0, 1).")
-        if not 0 <= self.weight_decay < float("inf"):
+        if not 0 <= real(self.weight_decay, "weight_decay") < float("inf"):
             raise InputError(f"weight_decay = {self.weight_decay}; wanted a finite number ≥ 0.")
 
     @abstractmethod

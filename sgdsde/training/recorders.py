@@ -16,13 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sgdsde.calculus import hvp, sample_grads, weighted_grad
+from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.rng import stream
 from sgdsde.training.batches import Batches
 from sgdsde.training.optimisers import Optimiser
 from sgdsde.training.sharpness import largest_eigenvalues
 from sgdsde.training.trainable import Trainable
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 #: numbers in the sample gradients that are held at once
 _ELEMENTS = 2**24
@@ -45,7 +46,7 @@ class Visit:
 
 
 class Recorder(ABC):
-    """A quantity ``[P]`` or ``[P, k]`` at a point of training."""
+    """A quantity ``[P]`` or ``[P, k]`` at a point of training. The ones here are refused (InputError) when they are made with a number out of its range."""
 
     @abstractmethod
     def measure(self, visit: Visit) -> Tensor:
@@ -59,6 +60,11 @@ class LambdaMax(Recorder):
     samples: int | None = None
     tolerance: float = 1e-3
 
+    def __post_init__(self) -> None:
+        _check_samples(self.samples)
+        if not 0 < real(self.tolerance, "tolerance") < 1:
+            raise InputError(f"tolerance = {self.tolerance!r}; wanted a number in (0, 1).")
+
     def measure(self, visit: Visit) -> Tensor:
         return largest_eigenvalues(visit.trainable.objective(self.samples, seed=visit.seed), visit.theta, tolerance=self.tolerance).values
 
@@ -69,6 +75,10 @@ class TraceHessian(Recorder):
 
     samples: int | None = None
     vectors: int = 32
+
+    def __post_init__(self) -> None:
+        _check_samples(self.samples)
+        _check_count(self.vectors, "vectors", 2)
 
     def measure(self, visit: Visit) -> Tensor:
         f = visit.trainable.objective(self.samples, seed=visit.seed)
@@ -81,6 +91,9 @@ class TraceSecondMoment(Recorder):
 
     samples: int | None = None
 
+    def __post_init__(self) -> None:
+        _check_samples(self.samples)
+
     def measure(self, visit: Visit) -> Tensor:
         f = visit.trainable.objective(self.samples, seed=visit.seed)
         return torch.stack([_mean_square(f, point) for point in visit.theta])
@@ -92,6 +105,10 @@ class NoiseAlignedSharpness(Recorder):
 
     samples: int | None = None
     vectors: int = 64
+
+    def __post_init__(self) -> None:
+        _check_samples(self.samples)
+        _check_count(self.vectors, "vectors", 2)
 
     def measure(self, visit: Visit) -> Tensor:
         f = visit.trainable.objective(self.samples, seed=visit.seed)
@@ -106,6 +123,9 @@ class LossDifferences(Recorder):
     """
 
     redraws: int = 300
+
+    def __post_init__(self) -> None:
+        _check_count(self.redraws, "redraws", 1)
 
     def measure(self, visit: Visit) -> Tensor:
         f, rows = visit.trainable.objective(None, seed=visit.seed), []
@@ -129,18 +149,26 @@ class StepAngle(Recorder):
         return visit.cosine
 
 
+def _check_samples(samples: int | None) -> None:
+    if samples is not None:
+        _check_count(samples, "samples", 1)
+
+
+def _check_count(count: int, name: str, least: int) -> None:
+    if not is_whole(count, least):
+        raise InputError(f"{name} = {count!r:.200}; wanted an integer ≥ {least}{', for a standard error' if least > 1 else ''}.")
+
+
 def _signed(f: Objective, point: Tensor, vectors: int, seed: int) -> Tensor:
     """vᵀHv for random signs v."""
-    if vectors < 2:
-        raise InputError(f"vectors = {vectors}; wanted at least 2, for a standard error.")
     v = 2.0 * torch.randint(2, (vectors, point.shape[0]), generator=stream(seed, "signs", device=point.device), device=point.device).to(point) - 1
     return _quadratic_form(f, point, v)
 
 
 def _aligned(f: Objective, point: Tensor, vectors: int, seed: int) -> Tensor:
     """uᵀHu for u = Rz of single samples' noise."""
-    if vectors < 2 or f.n < 2:
-        raise InputError(f"vectors = {vectors} and n = {f.n} samples; wanted at least 2 of each.")
+    if f.n < 2:
+        raise InputError(f"n = {f.n} samples; wanted at least 2: the gradient of all samples has no noise.")
     z = torch.randn(vectors, f.n, generator=stream(seed, "noise", device=point.device), device=point.device, dtype=point.dtype)
     weights = ((z - z.mean(1, keepdim=True)) / f.n**0.5).split(max(1, 40_000 // f.n))
     return _quadratic_form(f, point, torch.cat([weighted_grad(f, point.expand(len(part), -1), part, None) for part in weights]))

@@ -94,16 +94,17 @@ def write_checkpoint(folder: Path, step: int, states: Tensor, alive: Tensor, pro
     return Checkpoint(step, path, hashlib.sha256(data).hexdigest())
 
 
-def read_checkpoint(checkpoint: Checkpoint | Path, *, sha256: str | None = None) -> tuple[int, Tensor]:
+def read_checkpoint(checkpoint: Checkpoint | Path | str, *, sha256: str | None = None) -> tuple[int, Tensor]:
     """The step and the points ``[P, dim]`` of a checkpoint, its digest verified where one is known.
 
     Raises:
         InputError: the file is missing or its bytes have another digest.
         DamagedChunk: they are no checkpoint.
     """
-    path, wanted = (checkpoint.path, checkpoint.sha256) if isinstance(checkpoint, Checkpoint) else (checkpoint, sha256)
-    if not path.is_file():
-        raise InputError(f"{path} is no file; wanted a checkpoint that training wrote.")
+    given, wanted = (checkpoint.path, checkpoint.sha256) if isinstance(checkpoint, Checkpoint) else (checkpoint, sha256)
+    path = Path(given) if isinstance(given, Path | str) else None
+    if path is None or not path.is_file():
+        raise InputError(f"{given!s:.200} is no file; wanted a checkpoint that training wrote.")
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if wanted is not None and found != wanted:

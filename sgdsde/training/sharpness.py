@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sgdsde.asked import check_beside, check_points
 from sgdsde.calculus import hvp_at
 from sgdsde.given import is_whole
 from sgdsde.objective import Objective
 from sgdsde.rng import stream
-from sgdsde.types import InputError
+from sgdsde.types import InputError, real
 
 #: samples times paths that are differentiated at once
 _PIECE = 40_000
@@ -38,14 +39,16 @@ def largest_eigenvalues(
     """λmax of ∇²f at every path. ``start``: vectors ``[P, dim]`` to begin with, for instance the eigenvectors of an earlier checkpoint.
 
     Raises:
-        InputError: a tolerance or number of steps out of range.
+        InputError: points or start vectors of another shape, a tolerance or number of steps out of range.
     """
-    if not (0 < tolerance < 1 and most >= 2):
-        raise InputError(f"tolerance = {tolerance}, most = {most}; wanted a number in (0, 1) and at least 2 steps.")
+    check_points(objective, theta)
+    if not (0 < real(tolerance, "tolerance") < 1 and is_whole(most, 2)):
+        raise InputError(f"tolerance = {tolerance}, most = {most!r}; wanted a number in (0, 1) and at least 2 steps.")
     rows = max(1, _PIECE // objective.n)
     if start is None:
         generator = stream(0, "largest eigenvalue", device=theta.device)
         start = torch.randn(objective.dim, generator=generator, device=theta.device, dtype=theta.dtype).expand_as(theta)
+    check_beside(theta, start=start)
     parts = [_piece(objective, points, begin, tolerance, most) for points, begin in zip(theta.split(rows), start.split(rows), strict=True)]
     values, residuals, vectors = (torch.cat([getattr(part, name) for part in parts]) for name in ("values", "residuals", "vectors"))
     return LargestEigenvalues(values, residuals, vectors, max(part.products for part in parts))
@@ -71,10 +74,12 @@ def largest_between(
     Raises:
         InputError: fewer than two places, points of different shapes, or as :func:`largest_eigenvalues`.
     """
+    check_points(objective, before)
+    check_points(objective, after)
     if not is_whole(points, 2) or before.shape != after.shape:
         raise InputError(f"points = {points!r} on a segment from {tuple(before.shape)} to {tuple(after.shape)}; wanted at least 2 places and equal shapes.")
     rows, vectors = [], None
-    for place in range(points):
+    for place in range(int(points)):
         t = place / (points - 1)
         found = largest_eigenvalues(objective, torch.lerp(before, after, t), tolerance=tolerance, start=vectors)
         vectors = found.vectors

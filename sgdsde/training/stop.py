@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgdsde.given import is_whole
 from sgdsde.training.trainable import Evaluation, Trainable
-from sgdsde.types import InputError, positive
+from sgdsde.types import InputError, positive, real
 
 #: steps between two questions, at least
 FEWEST_BETWEEN = 10
@@ -25,14 +25,16 @@ class StopRule(ABC):
 
     every: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.every is not None and not is_whole(self.every, 1):
+            raise InputError(f"every = {self.every!r:.200}; wanted a number of steps ≥ 1.")
+
     @abstractmethod
     def met(self, found: Evaluation) -> Tensor:
         """Which paths are done, bool ``[P]``."""
 
     def between(self, epoch: int) -> int:
         """Steps between two questions."""
-        if self.every is not None and not is_whole(self.every, 1):
-            raise InputError(f"every = {self.every!r}; wanted a number of steps ≥ 1.")
         return max(epoch, FEWEST_BETWEEN) if self.every is None else int(self.every)
 
     @abstractmethod
@@ -46,12 +48,15 @@ class TrainAccuracy(StopRule):
 
     share: float = 0.99
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < real(self.share, "share") <= 1:
+            raise InputError(f"share = {self.share}; wanted a share of right answers in (0, 1].")
+
     def met(self, found: Evaluation) -> Tensor:
         return found.accuracy >= self.share
 
     def check(self, trainable: Trainable, theta: Tensor) -> None:
-        if not 0 < self.share <= 1:
-            raise InputError(f"share = {self.share}; wanted a share of right answers in (0, 1].")
         if bool(torch.isnan(trainable.evaluate(theta[:1]).accuracy).any()):
             raise InputError("This objective gives no classes, so it has no accuracy; stop at a loss: LossBelow(…).")
 
@@ -62,8 +67,12 @@ class LossBelow(StopRule):
 
     level: float = 0.1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self.level, "level")
+
     def met(self, found: Evaluation) -> Tensor:
         return found.loss <= self.level
 
     def check(self, trainable: Trainable, theta: Tensor) -> None:
-        positive(self.level, "level")
+        return None

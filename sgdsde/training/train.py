@@ -7,7 +7,7 @@ when those stop, so paths of two runs with one seed are paired: the same start, 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sgdsde.training.recorders import Recorder, Visit
 from sgdsde.training.result import Checkpoint, Recorded, Training, write_checkpoint
 from sgdsde.training.stop import StopRule
 from sgdsde.training.trainable import Plain, Trainable
-from sgdsde.types import Conventions, InputError, Status, as_points
+from sgdsde.types import Conventions, InputError, Status, as_points, expected
 
 #: a path whose coordinates are no longer finite is looked for every so many steps
 _LOOK = 25
@@ -63,13 +63,15 @@ def train(
     """
     trainable = objective if isinstance(objective, Trainable) else Plain(objective)
     points = as_points(theta0, trainable.dim, name="theta0").clone()
+    expected(optimiser, Optimiser, "optimiser", "sg.training.SGD(rate) or sg.training.SAM(rate)")
     run = _Run(trainable, points, optimiser, batch_size, sampling, seed)
     last = _horizon(steps, epochs, run.batches.epoch)
     marks = _marks(save, last, "save")
     visits = _marks(at, last, "at") if at is not None else (marks or (last,))
-    recorders = dict(record or {})
+    recorders = _recorders(record)
     between = 0
     if stop is not None:
+        expected(stop, StopRule, "stop", "sg.training.TrainAccuracy() or sg.training.LossBelow(level=…)")
         between = stop.between(run.batches.epoch)
         stop.check(trainable, points)
     conventions = Conventions(optimiser.rate, run.batches.size, trainable.n, SAMPLING[sampling] if not run.batches.full else "full batch")
@@ -201,8 +203,20 @@ def _horizon(steps: int | None, epochs: int | None, epoch: int) -> int:
     return int(given) * (1 if steps is not None else epoch)
 
 
+def _recorders(record: Mapping[str, Recorder] | None) -> dict[str, Recorder]:
+    if record is not None and not isinstance(record, Mapping):
+        raise InputError(f"record is of type {type(record).__name__}; wanted recorders by name, for example {{'sharpness': sg.training.LambdaMax()}}.")
+    found = dict(record or {})
+    for name, recorder in found.items():
+        expected(recorder, Recorder, f"record: {name!r}", "for example sg.training.LambdaMax()")
+    return found
+
+
 def _marks(given: Sequence[int], last: int, name: str) -> tuple[int, ...]:
-    marks = tuple(sorted({int(k) for k in given}))
+    steps: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+    if not all(is_whole(k, -last) for k in steps):
+        raise InputError(f"{name} = {given!r:.200}; wanted steps, integers in 0…{last}.")
+    marks = tuple(sorted({int(k) for k in steps}))
     if marks and not (marks[0] >= 0 and marks[-1] <= last):
         raise InputError(f"{name} holds steps from {marks[0]} to {marks[-1]}; wanted steps in 0…{last}.")
     return marks

@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from sgdsde.calculus import weighted_grad
-from sgdsde.given import is_whole
-from sgdsde.objective import Facts, Objective
+from sgdsde.given import is_whole, seen
+from sgdsde.objective import Facts, Objective, as_objective
 from sgdsde.objectives.network import Network
 from sgdsde.types import InputError
 
@@ -63,7 +64,7 @@ class Plain(Trainable):
     """An objective whose samples do not meet: training mode and evaluation mode are one."""
 
     def __init__(self, objective: Objective) -> None:
-        self.whole = objective
+        self.whole = as_objective(objective)
         self.dim, self.n = objective.dim, objective.n
         self.mode = "no layer has a mode"
 
@@ -92,6 +93,7 @@ class FirstSamples(Objective):
     """The mean loss over the first ``count`` samples of an objective, for instance those on which curvature is measured."""
 
     def __init__(self, whole: Objective, count: int) -> None:
+        as_objective(whole)
         if not is_whole(count, 1, whole.n):
             raise InputError(f"count = {count!r}; wanted an integer in 1…{whole.n}, the number of samples.")
         self.whole, self.dim, self.n, self.mode = whole, whole.dim, int(count), whole.mode
@@ -113,8 +115,9 @@ def checked_data(network: Network, theta: Tensor, inputs: Tensor | None, targets
     """The data to evaluate on, beside θ: the network's own, or new ones of equal length."""
     if inputs is None and targets is None:
         return network.inputs.at(theta), network.targets.at(theta)
-    if inputs is None or targets is None or len(inputs) != len(targets) or len(inputs) == 0:
+    if inputs is None or targets is None or np.ndim(inputs) == 0 or np.ndim(targets) == 0 or len(inputs) != len(targets) or len(inputs) == 0:
         raise InputError("Evaluation on other data wants inputs and targets, both, of one length > 0.")
+    inputs, targets = seen(inputs, "inputs"), seen(targets, "targets")
     x = inputs.to(device=theta.device, dtype=theta.dtype) if inputs.is_floating_point() else inputs.to(theta.device)
     return x, targets.to(device=theta.device, dtype=theta.dtype) if targets.is_floating_point() else targets.to(theta.device)
 
