@@ -109,15 +109,13 @@ def diffrax(paths: int, steps: int, dtype: torch.dtype) -> float | None:
 def main() -> None:
     torch.set_num_threads(1)
     page, given = Page.from_command_line(Path(__file__).stem, "Ensembles of diagonal SDEs on the CPU")
-    repeats = 1 if given.quick else 2
     page.text(
-        f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; median of {repeats}; torchsde {torchsde.__version__}. One thread of linear algebra a worker.",
-        "Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks smaller",
-        "than the ensemble fill a second worker only where there are at least two). At the floor: by how much",
-        "filling these normals on one core, and nothing else, would beat torchsde. Gain: over `torchsde.sdeint` (method euler) as shipped,",
-        "with its own Brownian object; with one that draws a fresh increment a step; over a plain torch loop over all paths at once; and over diffrax",
-        "(Euler, UnsafeBrownianPath, compiled; compilation not counted; held to one core).",
-        "Everything but the columns of two workers runs on one thread and counts its own CPU time.",
+        f"Euler–Maruyama on SME-1, diagonal quadratic, d = {DIM}; medians of 7 runs, of 3 where they are long; torchsde {torchsde.__version__}.",
+        "One thread of linear algebra a worker. Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks",
+        "smaller than the ensemble fill a second worker only where there are at least two). At the floor: by how much filling these normals on one core, and",
+        "nothing else, would beat torchsde. Gain: over `torchsde.sdeint` (method euler) as shipped, with its own Brownian object; with one that draws a fresh",
+        "increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted; held",
+        "to one core). Everything but the columns of two workers runs on one thread and counts its own CPU time.",
     )
     table = page.table(
         [
@@ -137,6 +135,7 @@ def main() -> None:
     )
     for dtype in (torch.float32, torch.float64):
         for paths, steps in ((1000, 40),) if given.quick else SIZES:
+            repeats = 1 if given.quick else 7 if paths * steps <= 1e6 else 3
             one = {
                 "fill": partial(fill, paths, steps, dtype),
                 "one": partial(ours, paths, steps, dtype, 1),
