@@ -114,8 +114,8 @@ def main() -> None:
         "One thread of linear algebra a worker. Share: rate per core over the rate at which one core fills the same normals (the floor of this work; blocks",
         "smaller than the ensemble fill a second worker only where there are at least two). At the floor: by how much filling these normals on one core, and",
         "nothing else, would beat torchsde. Gain: over `torchsde.sdeint` (method euler) as shipped, with its own Brownian object; with one that draws a fresh",
-        "increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted; held",
-        "to one core). Everything but the columns of two workers runs on one thread and counts its own CPU time.",
+        "increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted;",
+        "held to one core). Everything but the columns of two workers runs on one thread and counts its own CPU time.",
     )
     table = page.table(
         [
