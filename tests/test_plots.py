@@ -77,3 +77,15 @@ def test_a_band_over_one_place_is_drawn_as_a_bar() -> None:
         axes = panel_figure((Panel("One", "η", "error", (band,)),)).axes[0]
         bars = [segment for collection in axes.collections if hasattr(collection, "get_segments") for segment in collection.get_segments()]
         assert [segment[:, 1].tolist() for segment in bars] == ([[0.5, 1.25]] if places == 1 else [])
+
+
+def test_an_axis_that_counts_has_whole_ticks_and_another_has_not() -> None:
+    """Batch sizes 3, 6, 12 would get the ticks 5.0, 7.5, 10.0; numbers that are not whole keep theirs, and so do numbers 0 and 1 alone."""
+    for x, whole in (([3.0, 6.0, 12.0], True), ([3.0, 6.0, 12.5], False), ([0.0, 1.0, 1.0], False)):
+        values = np.array(x)
+        figure = panel_figure((Panel("", "batch size B", "steps", (Series("SGD", "", values, values / 7),)),), width=3.0, height=1.8)
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        shown = [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+        assert len(shown) >= 2
+        assert all(tick == round(tick) for tick in shown) is whole

@@ -128,11 +128,21 @@ def _length(text: str, *, size: float, weight: str) -> float:
 
 
 def _set_ticks(axes: Any, panel: Panel, *, wide: float, high: float, size: float) -> None:
-    """Ticks of logarithmic axes: a label takes about three and a half letters in width, two in height."""
+    """Ticks of logarithmic axes: a label takes about three and a half letters in width, two in height. Between whole numbers stand no others."""
     letter = size / 72
     for name, axis, ends, room in (("x", axes.xaxis, axes.get_xlim(), wide / (3.6 * letter)), ("y", axes.yaxis, axes.get_ylim(), high / (2 * letter))):
         if name in panel.log and min(ends) > 0:
             set_log_ticks(axis, min(ends), max(ends), room=room)
+        elif _counts(panel, name):
+            axis.get_major_locator().set_params(integer=True)
+
+
+def _counts(panel: Panel, axis: str) -> bool:
+    """Whether an axis with ticks of its own choice counts: whole numbers from one end to the other, more than one of them."""
+    parts = [*panel.series, *([] if panel.image is None else [panel.image])]
+    numbers = np.concatenate([getattr(part, axis) for part in parts]) if parts else np.zeros(0)
+    whole = len(numbers) > 0 and bool(np.all(numbers == np.round(numbers)) and np.ptp(numbers) > 1)
+    return whole and not (axis == "x" and panel.x_ticks)
 
 
 def _draw(axes: Any, panel: Panel) -> None:
