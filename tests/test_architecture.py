@@ -18,13 +18,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 #: a module imports only from what stands before it; a folder's files also from each other, without cycles
 ORDER = [
     "columns", "heap", "compiled", "types", "given", "rng", "counter", "stats", "symmetric", "control_variate", "error_ratio", "survival", "power", "plots",
-    "objective", "asked", "calculus", "objectives", "observables", "data",
+    "objective", "asked", "calculus", "value_function", "objectives", "observables", "data",
     "noise", "noises", "frozen_noise", "curvature",
     "sde", "sdes", "kernel", "kernels",
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
     "forecast", "outlook", "quasi_stationary", "exit_result", "exit_blocks", "exits",
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
-    "local_control", "comparison", "compare", "order",
+    "local_control", "martingale_control", "comparison", "compare", "order",
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "smoothness",
     "atlas_result", "advice", "atlas",
     "store", "training", "bounds", "scripts",

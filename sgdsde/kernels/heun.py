@@ -26,6 +26,10 @@ class Heun(Integrator):
 
     def model_step(self, theta: Tensor, t: float, dw: Tensor) -> Tensor:
         drift, noise = self.sde.terms(t, theta, dw)
+        return self.corrected(theta, t, drift, noise)
+
+    def corrected(self, theta: Tensor, t: float, drift: Tensor, noise: Tensor) -> Tensor:
+        """The step with b(x) and D(x)dw in hand."""
         base = theta + noise
         predicted = base.add(drift, alpha=self.dt)
         return base.add_(drift + self.sde.drift(t + self.dt, predicted), alpha=self.dt / 2)
