@@ -16,11 +16,13 @@ def panel(stored: Stored, slug: str, x_label: str) -> Panel:
 
 
 def draw(stored: Stored) -> Sheet:
+    samples = stored.claim("D10").rows[0]["parameters"]["n"]
     return Sheet(
         (panel(stored, "pac-bayes-bounds-by-shape", "samples n"), panel(stored, "pac-bayes-bounds-on-random-labels", "share of random labels")),
         height=2.2,
         caption="PAC-Bayes bounds (probability 0.95, with the union over the prior's width and the sampling error of the draws) on the error of small ReLU "
-        "networks on digits, posterior N(w, (βG + I/σ²)⁻¹) restricted to a basis. Means over starts, with the ledger's intervals.",
+        "networks on digits, posterior N(w, (βG + I/σ²)⁻¹) restricted to a basis. Means over starts, with the ledger's intervals. "
+        f"Right: n = {samples}. Guessing errs in 0.9 of ten classes: a bound above that says nothing.",
     )
 
 

@@ -26,7 +26,8 @@ def draw(stored: Stored) -> Sheet:
         height=1.7,
         caption="A start on a planar saddle between two minima. Paths of SGD (black) and of a model on the same Brownian motion, at t = kη, with their ends; "
         "lines: levels of f. Below, over many paths with 95 % bands: root mean square distance between the two over SGD's root mean square size, and "
-        "the model's E|θ|² over SGD's. HA-SME's paths part most from SGD's, its law least near the saddle.",
+        "the model's E|θ|² over SGD's. After ten steps HA-SME's paths are the farthest from SGD's; its law is the nearest "
+        "near the saddle and the farthest once the paths are in the wells.",
     )
 
 

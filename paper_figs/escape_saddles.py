@@ -5,7 +5,7 @@ from __future__ import annotations
 from sgdsde.figures import Figure, Sheet, Stored
 from sgdsde.plots import Panel
 
-LOOKS = {"falling direction": "GradientFlow", "theory for SGD": "GradientFlow"}
+LOOKS = {"falling direction": "PrincipalFlow", "theory for SGD": "GradientFlow"}
 
 
 def draw(stored: Stored) -> Sheet:
@@ -24,7 +24,7 @@ def draw(stored: Stored) -> Sheet:
         height=1.8,
         caption="Exits from quadratic saddles, looked at t = kη. Top: where paths leave a disc (noise does not commute with H; bands 95 %), and how far from "
         "the falling direction they leave a ball. Bottom: mean steps with the logarithmic law; on the line against η at fixed μ, σ, R, and over SGD's"
-        " exact mean (lines exact). HA-SME's law is SGD's; SME-1 is early, SME-2 late where ημ > 1.",
+        " exact mean (lines exact). HA-SME's law is SGD's; SME-1 is early, SME-2 late at large ημ.",
     )
 
 

@@ -16,14 +16,15 @@ def plane(stored: Stored, model: str, label: str) -> Panel:
 
 def draw(stored: Stored) -> Sheet:
     *_, (title, curves) = stored.table("where-ha-sme-exists").items()
-    shares = Panel(title, "rank of Σ / d", "share with Q ⪰ 0", tuple(c.series(label, label, kind="band") for label, c in curves.items()), log="x")
+    # the stored label says rank; beyond d it is the number of vectors only
+    shares = Panel(title, "vectors n / d", "share with Q ⪰ 0", tuple(c.series(label, label, kind="band") for label, c in curves.items()), log="x")
     return Sheet(
         (plane(stored, "HA-SME", ""), plane(stored, "even-step HA-SME", "largest correlation"), shares),
         columns=3,
         height=1.9,
         caption="Left and middle: the largest correlation of the noise in H's eigenbasis that leaves Q positive semi-definite, over the two values of ηλ. "
-        "Lines at 0.7, 0.9, 0.99. Right: share of random Σ with positive Q against the rank of Σ, by the "
-        "spectrum of ηH; bands are the ledger's intervals.",
+        "Lines at 0.7, 0.9, 0.99. Right: share of random Σ = GGᵀ/n with positive Q, G of n Gaussian vectors "
+        "(so that Σ has rank n up to n = d), by the spectrum of ηH; bands are the ledger's intervals.",
     )
 
 

@@ -51,7 +51,8 @@ def draw(stored: Stored) -> Sheet:
         height=2.1,
         caption="At fixed temperature T = ησ²/2 the first-order term of HA-SME's rates survives. Left: relative error of the relaxation rate on the circle, "
         "f = −cos θ, T = 0.4. Middle: log of the barrier-crossing time over SGD's in f = θ⁴/4 − θ²/2, with the limits −(η/2)[f″(−1) − f″(0)] and its like for "
-        "SME-1. Right: the same over −η in a valley whose d − 1 other directions stiffen from saddle to minimum. All numbers by deterministic oracles.",
+        "SME-1 of the terms of order η; terms of order η²/T, all that SPF and SME-2 have, grow as T falls. Right: the same over −η in a valley whose d − 1 "
+        "other directions stiffen from saddle to minimum. All numbers by deterministic oracles.",
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sgdsde.figures import Figure, Sheet, Stored
-from sgdsde.plots import Panel, Series
+from sgdsde.plots import Panel
+
+#: below, a look for each curve that no other has
+LOOKS = {"‖H−G‖/‖H‖": "HASME", "tr M/tr H": "HASMEProduct", "−λmin/λmax": "SPF", "H and M": "SGD", "random subspace": "GradientFlow"}
 
 
 def draw(stored: Stored) -> Sheet:
@@ -16,10 +19,9 @@ def draw(stored: Stored) -> Sheet:
         series = tuple(replace(curve.series(label, label), kind="points") for label, curve in table[title].items())
         panels.append(Panel(title, "|λ|", "eigenvalues a bin", series, log="xy", x_range=(1e-9, 1e2), y_range=(0.7, 1e3)))
     against = table["H against G and M"]
-    panels.append(Panel("H against G and M", "step (0 drawn at 30)", "ratio", against.drawn(), log="xy"))
+    panels.append(Panel("H against G and M", "step (0 drawn at 30)", "ratio", against.drawn(LOOKS), log="xy"))
     aligned = table["Top eigenspaces of H and M"]
-    series_: tuple[Series, ...] = aligned.drawn()
-    panels.append(Panel("Top ten eigenvectors of H and M", "step (0 drawn at 30)", "overlap", series_, log="x", y_range=(0, 1)))
+    panels.append(Panel("Top ten eigenvectors of H and M", "step (0 drawn at 30)", "overlap", aligned.drawn(LOOKS), log="x", y_range=(0, 1)))
     return Sheet(
         tuple(panels),
         caption="Along training of a ReLU network (1,930 parameters) on digits. Above: eigenvalues of H at initialisation and at the end; outliers stand "

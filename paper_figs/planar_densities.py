@@ -33,7 +33,8 @@ def draw(stored: Stored) -> Sheet:
         columns=len(panels) // 2,
         height=1.6,
         caption="Densities at t = kη. Top: a minimum with ηλ = (0.9, 0.25), long after the start. Bottom: a saddle with ηλ = (0.6, −0.5), five steps after "
-        "a start on it. Colour: histogram of simulated paths, one scale a panel; ellipses: SGD's exact law. Gaussian noise that does not commute with H.",
+        "a start on it. Colour: histogram of simulated paths, one scale a panel; ellipses: SGD's exact law. Gaussian noise that does not commute with H; "
+        "panels end at 4 and 3.5 of SGD's largest standard deviations, and paths beyond, most of them SME-1's at the saddle, are not drawn.",
     )
 
 

@@ -55,13 +55,15 @@ def slopes(curves: dict[str, Curve]) -> Panel:
 
 
 def draw(stored: Stored) -> Sheet:
+    config = stored.study("weak-error").config
     columns = {"Line, φ = x": line(stored), "Torus, φ = sin x₁": torus(stored), "Double well, φ = θ²": well(stored)}
     return Sheet(
         (*(errors(title, curves) for title, curves in columns.items()), *map(slopes, columns.values())),
         columns=3,
         height=1.75,
         caption="Top: |E φ(X_T) − E φ(θ_{T/η})| against the step size at fixed noise; bottom: local slopes between neighbouring step sizes. Left and middle: "
-        "exact (deterministic oracles), f = θ²/2 + 0.6 cos θ, and a 2-D torus on which H and Σ do not commute. Right: coupled paths, bands are 95 % intervals.",
+        "exact (deterministic oracles), f = θ²/2 + 0.6 cos θ, and a 2-D torus on which H and Σ do not commute. Right: coupled paths in "
+        f"f = θ⁴/4 − θ²/2 from θ₀ = {config['start']:g} to T = {config['horizon']:g}, σ = {config['sigma']:g}, bands are 95 % intervals.",
     )
 
 
