@@ -8,7 +8,7 @@ carry control variates from the local quadratic at a common start (``local_contr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from sgdsde.kernels.heun import Heun
 from sgdsde.kernels.sgd import SGD
 from sgdsde.local_control import LocalControl, means
 from sgdsde.loop import default_block_size
+from sgdsde.model_choice import build, labelled
 from sgdsde.noise import GaussianNoise, Noise, as_noise
 from sgdsde.noises.surrogate import DENSE_DIM, gaussian_surrogate
 from sgdsde.objective import Objective
@@ -33,7 +34,7 @@ from sgdsde.sde import SDE
 from sgdsde.simulate import simulate
 from sgdsde.stats import difference
 from sgdsde.trajectory import Trajectory
-from sgdsde.types import Estimate, InputError, OracleRefusal, as_points, suggest
+from sgdsde.types import Estimate, InputError, OracleRefusal, as_points
 
 Observables = dict[str, Callable[[Tensor], Tensor]]
 #: substeps a tick that the step-halving check may choose
@@ -94,7 +95,7 @@ def compare(
         raise InputError(f"substeps = {substeps!r}; wanted an integer ≥ 1, or None: as many as a step-halving check finds sufficient.")
     if not isinstance(coupled, bool):
         raise InputError(f"coupled = {coupled!r:.200}; wanted True or False.")
-    chosen = {label: _build(model, surrogate, eta) for label, model in _labelled(models).items()}
+    chosen = {label: build(model, surrogate, eta) for label, model in labelled(models).items()}
     observables = _observables(noise.objective, theta0, observe)
     spread = dict(variances or {})
     if clash := sorted(set(spread) & {*observables, "tr Cov"}):
@@ -258,36 +259,6 @@ def _scaled(e: Estimate, factor: float) -> Estimate:
 def _on_saves(function: Callable[[Tensor], Tensor], states: Tensor) -> np.ndarray:
     """An observable at every save, ``[P, T]``."""
     return np.stack([function(points).to(torch.float64).cpu().numpy() for points in states], axis=1)
-
-
-def _labelled(models: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(models, Mapping):
-        several = models if isinstance(models, Iterable) and not isinstance(models, str) else [models]
-        pairs = [(m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__), m) for m in several]
-        models = dict(pairs)
-        if len(models) < len(pairs):
-            raise InputError(f"Two models have one name among {[name for name, _ in pairs]}; give labels: models={{'mine': model, 'other': another}}.")
-    if not models:
-        raise InputError("models is empty; name at least one, for example models=['SME1', 'HASME'].")
-    return dict(models)
-
-
-def _build(model: Any, noise: Noise, eta: float) -> SDE:
-    import sgdsde.sdes as sdes
-
-    if isinstance(model, str):
-        known = [name for name in sdes.__all__ if isinstance(getattr(sdes, name), type) and issubclass(getattr(sdes, name), SDE)]
-        if model not in known:
-            raise InputError(f"{model!r} is no model." + suggest(model, known))
-        model = getattr(sdes, model)
-    if isinstance(model, SDE):
-        if model.noise_dim not in (0, noise.root_dim):
-            raise InputError(f"{type(model).__name__} was built on a noise with {model.noise_dim} components; pass its class, for the Gaussian surrogate.")
-        return model
-    built = model(noise, eta) if callable(model) else model
-    if not isinstance(built, SDE):
-        raise InputError(f"models: {model!r:.200} gave {type(built).__name__}; wanted an SDE, its name, its class or another callable (noise, eta) -> SDE.")
-    return built
 
 
 def _observables(objective: Objective, theta0: Any, observe: Mapping[str, Callable[[Tensor], Tensor]] | None) -> Observables:
