@@ -20,7 +20,7 @@ from sgdsde.objective import Objective, as_objective, identity_rows, like
 from sgdsde.objectives.double_well import DoubleWell
 from sgdsde.objectives.quadratic import Quadratic
 from sgdsde.rng import normals
-from sgdsde.symmetric import eigenpairs
+from sgdsde.symmetric import constant_eigenpairs, eigenpairs
 from sgdsde.types import Conventions, InputError, may_look
 
 
@@ -47,7 +47,7 @@ class Gaussian(GaussianNoise):
         self.constant_covariance = self._function is None
         if self._function is None:
             self._matrix = _validated(covariance, objective.dim)
-            self._root = _symmetric_root(self._matrix[None])[0]
+            self._root = _symmetric_root(*constant_eigenpairs(self._matrix[None]))[0]
             self._diagonal = bool((self._matrix == torch.diag(self._matrix.diagonal())).all())
         self._source = getattr(covariance, "__self__", None)
 
@@ -71,7 +71,8 @@ class Gaussian(GaussianNoise):
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
         if self._function is None:
             return z @ like(self._root, theta)
-        return (_symmetric_root(self.covariance(theta)) @ z[:, :, None])[:, :, 0]
+        pairs = eigenpairs(torch.nan_to_num(self.covariance(theta)))
+        return (_symmetric_root(*pairs) @ z[:, :, None])[:, :, 0]
 
     def covariance(self, theta: Tensor) -> Tensor:
         if self._function is None:
@@ -122,10 +123,9 @@ def _validated(covariance: Any, dim: int) -> Tensor:
     return matrix
 
 
-def _symmetric_root(sigma: Tensor) -> Tensor:
-    """Σ^½, ``[P, dim, dim]``; rounding-size negative eigenvalues count as zero, larger ones are refused."""
-    values, vectors = eigenpairs(torch.nan_to_num(sigma))
-    allowed = -(torch.finfo(sigma.dtype).eps ** 0.75) * values.abs().amax(-1, keepdim=True)
+def _symmetric_root(values: Tensor, vectors: Tensor) -> Tensor:
+    """Σ^½, ``[P, dim, dim]``, from Σ's eigenpairs; rounding-size negative eigenvalues count as zero, larger ones are refused."""
+    allowed = -(torch.finfo(values.dtype).eps ** 0.75) * values.abs().amax(-1, keepdim=True)
     indefinite = (values < allowed).any(-1, keepdim=True)
     if not may_look():
         values = torch.where(indefinite, torch.nan, values)

@@ -18,7 +18,7 @@ from sgdsde.calculus import hessian
 from sgdsde.objective import Objective
 from sgdsde.sdes.chebyshev import RADII, SeriesFunction, norm_bound, series_times
 from sgdsde.sdes.log_domain import CLIP_SHIFT, LogDomain, RealLogarithm
-from sgdsde.symmetric import eigenpairs
+from sgdsde.symmetric import constant_eigenpairs, eigenpairs
 from sgdsde.types import may_look, report_worst
 
 #: dimensions from which a series costs less than eigenvectors
@@ -203,4 +203,9 @@ class HessianSpectrum:
         if diagonal is not None:
             return aligned_spectrum(diagonal(theta), self._eta)
         matrices = hessian(self._objective, theta)
-        return aligned_spectrum(matrices[:, :, 0], self._eta) if matrices.shape[1] == 1 else spectrum_of(matrices, self._eta)
+        if matrices.shape[1] == 1:
+            return aligned_spectrum(matrices[:, :, 0], self._eta)
+        if self._objective.facts.constant_hessian:
+            values, vectors = constant_eigenpairs(matrices)
+            return Spectrum(self._eta * values, vectors)
+        return spectrum_of(matrices, self._eta)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sgdsde.given import is_name
 from sgdsde.sdes.functions import even_phi_pair, phi_pair
-from sgdsde.symmetric import eigenpairs
+from sgdsde.symmetric import constant_eigenpairs, eigenpairs
 from sgdsde.types import DomainError, InputError, may_look, report_count, report_flags, report_worst, suggest
 
 POLICIES = ("stop", "raise", "project")
@@ -42,20 +42,19 @@ def root_of(Q: Float[Tensor, "paths dim dim"], policy: str) -> Float[Tensor, "pa
 
     ``stop``: NaN, and the path reported, where Q is indefinite; ``raise``: DomainError; ``project``: negative eigenvalues ← 0, counted.
     """
-    roots, vectors = _root_pairs(Q, policy)
+    roots, vectors = _root_pairs(*constant_eigenpairs(Q), policy)
     return (vectors * roots[:, None, :]) @ vectors.transpose(1, 2)
 
 
 def root_times(Q: Float[Tensor, "paths dim dim"], v: Float[Tensor, "paths dim"], policy: str) -> Float[Tensor, "paths dim"]:
     """The root of :func:`root_of` times a vector, without forming it."""
-    roots, vectors = _root_pairs(Q, policy)
+    roots, vectors = _root_pairs(*eigenpairs(Q), policy)
     inner = (v[:, None] @ vectors)[:, 0].mul_(roots)
     return (vectors @ inner[:, :, None])[:, :, 0]
 
 
-def _root_pairs(Q: Tensor, policy: str) -> tuple[Tensor, Tensor]:
-    """Eigenvalues ``[P, dim]`` and eigenvectors of the root."""
-    values, vectors = eigenpairs(Q)
+def _root_pairs(values: Tensor, vectors: Tensor, policy: str) -> tuple[Tensor, Tensor]:
+    """Eigenvalues ``[P, dim]`` and eigenvectors of the root, from Q's."""
     indefinite = values.amin(1) < _tolerance(values)
     roots = values.clamp_min(0).sqrt()
     look = may_look()
