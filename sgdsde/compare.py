@@ -1,9 +1,10 @@
 """Which SDE describes this SGD: moments and distances between distributions, with error bars.
 
 Every model runs on the Brownian increments of the Gaussian surrogate of SGD (same Σ(θ), no skewness), so that the Monte-Carlo noise of
-(model − surrogate) cancels; the true SGD runs on its own stream, and (SGD − surrogate) says what the law of the noise alone does. A model's
-error against true SGD is the first minus the second. Where the noise is Gaussian the surrogate *is* SGD. The two independent ensembles behind (SGD − surrogate)
-carry control variates from the local quadratic at a common start (``local_control``).
+(model − surrogate) cancels, and carries martingale controls where they can be had (``coupled_difference``); the true SGD runs on its own stream, and
+(SGD − surrogate) says what the law of the noise alone does. A model's error against true SGD is the first minus the second. Where the noise is Gaussian the
+surrogate *is* SGD. The two independent ensembles behind (SGD − surrogate) carry control variates from the local quadratic at a common start
+(``local_control``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.comparison import Comparison, Ensemble, ModelResult, column_means, moments_of
+from sgdsde.coupled_difference import CoupledDifference
 from sgdsde.kernel import DrivenKernel, Kernel
 from sgdsde.kernels.coupled import Coupled
 from sgdsde.kernels.exact_ou import ExactOU
@@ -143,6 +145,10 @@ class _Plan:
     executor: Executor | None
     progress: bool | None
 
+    def ticks(self) -> list[int]:
+        """The saves in steps."""
+        return [round(float(time) / self.eta) for time in (self.save if self.save is not None else (self.horizon,))]
+
     def ensemble(self, states: Tensor) -> Ensemble:
         """Saved states with all that is read off them."""
         return Ensemble.of(states, self.observables, self.variances)
@@ -169,11 +175,13 @@ def _one_model(
     kernel, steps, check = _integrator(plan, sde, substeps)
     sgd = SGD(plan.noise, plan.eta)
     if coupled:
-        pair = Coupled(sgd, kernel)
-        trajectory = plan.run(pair, plan.paths, purpose=1)
-        twin, model = (plan.ensemble(states) for states in pair.split(trajectory.states))
-        differences = {name: column_means(values - twin.columns[name]) for name, values in model.columns.items()}
+        shared = CoupledDifference.of(sgd, kernel, plan.theta0, plan.observables, plan.ticks(), plan.paths)
+        trajectory = plan.run(shared.pair, plan.paths, purpose=1, block_size=default_block_size(Coupled(sgd, kernel), plan.paths))
+        twin, model = (plan.ensemble(states) for states in shared.pair.split(trajectory.states))
+        differences = shared.estimates(trajectory.states, model, twin)
+        controls = f"none: {shared.why_not}" if shared.why_not else "martingales"
     else:
+        controls = "none: independent ensembles"
         twin = plan.ensemble(plan.run(sgd, plan.paths, purpose=1).states)
         trajectory = plan.run(kernel, plan.paths, purpose=2)
         model = plan.ensemble(trajectory.states)
@@ -188,6 +196,7 @@ def _one_model(
         integrator=check,
         counts=trajectory.counts(),
         tally=trajectory.tally,
+        controls=controls,
     )
     return result, twin, kernel if coupled else None
 

@@ -75,7 +75,8 @@ class ModelResult:
     """One model against SGD.
 
     ``differences``: model − Gaussian surrogate for each observable and tr Cov, ``[T]``; ``distances``: to the true SGD's ensemble at the
-    horizon; ``integrator``: what halving the integrator's step changes; ``counts`` and ``tally``: fates of paths and domain counters.
+    horizon; ``integrator``: what halving the integrator's step changes; ``counts`` and ``tally``: fates of paths and domain counters; ``controls``: the
+    control variates behind the differences of observables, or why there are none.
     """
 
     label: str
@@ -87,6 +88,7 @@ class ModelResult:
     integrator: dict[str, Estimate]
     counts: dict[str, int]
     tally: Tally
+    controls: str
 
 
 @dataclass(frozen=True)

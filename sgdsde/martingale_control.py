@@ -29,8 +29,12 @@ from sgdsde.kernels.heun import Heun
 from sgdsde.kernels.sgd import SGD
 from sgdsde.noises.surrogate import DENSE_DIM
 from sgdsde.rng import normals
+from sgdsde.sde import SDE
 from sgdsde.types import Conventions, Estimate, InputError, as_points, tallying
 from sgdsde.value_function import Target, tick_values
+
+#: relative difference of a stated covariance and the one of the kicks that rounding and Krylov spaces may leave
+_AGREE = 1e-4
 
 
 class MartingaleControl(Kernel):
@@ -40,7 +44,8 @@ class MartingaleControl(Kernel):
     start leaves the expectations at zero and costs efficiency. The martingales of a target stop at its tick.
 
     Raises:
-        InputError: as ``Coupled``; the model is no ``Heun``; more than ``DENSE_DIM`` parameters (a covariance is wanted at every step); bad targets.
+        InputError: as ``Coupled``; the model is no ``Heun``; more than ``DENSE_DIM`` parameters (a covariance is wanted at every step); bad targets; a
+            model's ``diffusion`` or a noise's ``covariance`` that is not that of its kicks.
         DomainError: as ``tick_values``.
 
     Example:
@@ -70,6 +75,19 @@ class MartingaleControl(Kernel):
         self.tick, self.m = sgd.tick, len(targets)
         self.dim = 2 * sgd.dim + 2 * self.m
         self.values = tick_values(sgd.noise.objective, sgd.eta, point[0], targets, substeps=model.substeps)
+        self._refuse_wrong_covariances(torch.cat([point.to(torch.float64), *(value.end.origin[None] for value in self.values)]))
+
+    def _refuse_wrong_covariances(self, points: Tensor) -> None:
+        """A stated covariance that is not that of the kicks would shift the martingales' means; looked for along the descent."""
+        sde, noise = self.b.sde, self.noise
+        count, basis = len(points), torch.eye(noise.root_dim, dtype=points.dtype, device=points.device)
+        columns = noise.root(points.repeat_interleave(noise.root_dim, 0), basis.repeat(count, 1)).reshape(count, noise.root_dim, -1)
+        with tallying():
+            pairs = ((sde, sde.diffusion(0.0, points), SDE.diffusion(sde, 0.0, points)), (noise, noise.covariance(points), columns.transpose(1, 2) @ columns))
+        for owner, stated, made in pairs:
+            if bool(((stated - made).norm() > _AGREE * made.norm()).item()):
+                what = "diffusion is not the square of its diffuse" if owner is sde else "covariance is not the square of its root"
+                raise InputError(f"{type(owner).__name__}: {what}, off by {float((stated - made).norm() / made.norm()):.2g} in relative terms.")
 
     @property
     def start_dim(self) -> int:

@@ -24,7 +24,7 @@ ORDER = [
     "region", "regions", "monitor", "monitors", "oracles", "trajectory", "loop", "ensemble", "simulate",
     "forecast", "outlook", "quasi_stationary", "exit_result", "exit_blocks", "exits",
     "splitting_moves", "splitting_pieces", "splitting_cycles", "splitting_plan", "splitting_result", "splitting_setup", "splitting",
-    "local_control", "martingale_control", "comparison", "model_choice", "compare", "order",
+    "local_control", "martingale_control", "comparison", "coupled_difference", "model_choice", "compare", "order",
     "cubature", "closure", "mixture", "predicted_error", "skewness", "one_step_error", "integration_bias", "existence", "smoothness",
     "atlas_result", "advice", "atlas",
     "store", "training", "bounds", "scripts",
