@@ -7,8 +7,8 @@ from sgdsde.plots import Panel
 
 LOOKS = {
     "minibatch SGD": "SGD",
-    "Gaussian surrogate": "HASME3",
-    "linear world": "Langevin",
+    "Gaussian surrogate": "PrincipalFlow",
+    "linear world": "SVAG",
     "local HA-SME, exact": "EvenStepHASME",
     "the same, isotropic noise": "GradientFlow",
 }
@@ -26,9 +26,9 @@ def draw(stored: Stored) -> Sheet:
         ),
         height=2.4,
         caption=f"From a saddle of an 18-parameter digits network, ηλmax = {x:g}, out of |u·(θ − θ*)| < {radius:g} along its one negative direction u, looked "
-        f"at iterates, censored at {longest} steps. Exact: mean exit of the local HA-SME with the measured H and Σ, and with noise tr Σ/d in its place. With "
-        "strong noise (small B) the nonlinear terms hold the paths back. HA-SME leaves more sideways: paths pass ηλ = 1, where its diffusion is singular "
-        "(clipped). Bands: 95 %.",
+        f"at iterates, censored at {longest} steps. Linear world: SGD on the quadratic at θ* with the noise frozen there. Exact: mean exit of the local "
+        "HA-SME with the measured H and Σ, and with noise tr Σ/d in its place. With strong noise (small B) the nonlinear terms hold the paths back. HA-SME "
+        "leaves more sideways: paths pass ηλ = 1, where its diffusion is singular (clipped). Bands: 95 %.",
     )
 
 
