@@ -50,9 +50,9 @@ class Config(StudyConfig):
 
 
 class CostToAccuracy(Study[Config]):
-    """Error of three estimators against path-steps, one cell for each problem and estimator."""
+    """Error of four estimators against path-steps, one cell for each problem and estimator."""
 
-    title = "Error of an estimated weak error against its cost, for three estimators"
+    title = "Error of an estimated weak error against its cost, for four estimators"
     config = Config
     profiles: Mapping[str, Mapping[str, Any]] = {
         "quick": {"paths": 8192, "block_paths": 4096},

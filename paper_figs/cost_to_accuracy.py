@@ -1,4 +1,4 @@
-"""What it costs to know a weak error: the error of an estimate against path-steps for independent, coupled and controlled ensembles."""
+"""What it costs to know a weak error: the error of an estimate against path-steps for independent, coupled and controlled ensembles, and levels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from sgdsde.figures import Figure, Sheet, Stored
 from sgdsde.plots import Panel
 
 STUDY = "cost-to-accuracy"
-LOOKS = {"independent": "SGD", "coupled": "SME1", "controlled": "HASME"}
+LOOKS = {"independent": "SGD", "coupled": "SME1", "controlled": "HASME", "multilevel": "SPF"}
+MEANS = {"squared distance": "E|X − θ₀|² − E|θ − θ₀|²", "loss": "E f(X) − E f(θ)"}
 
 
 def draw(stored: Stored) -> Sheet:
@@ -17,9 +18,10 @@ def draw(stored: Stored) -> Sheet:
     )
     return Sheet(
         panels,
-        caption=f"Root mean square error of an estimated E|X − θ₀|² − E|θ − θ₀|² ({study.config['model']} against SGD, {study.config['steps']} steps) "
-        "against its cost. Double well: about the exact value; network of 18 parameters: about the mean of all groups. Bands: 95 % intervals "
-        f"by fourth moments, too narrow at the largest cost, where there are {study.config['paths'] // 1024} groups.",
+        caption=f"Root mean square error of an estimated {MEANS[study.config['observable']]} ({study.config['model']} against SGD, "
+        f"{study.config['steps']} steps) against its cost. Controlled: coupled, with two martingales as control variates. Multilevel: levels of the integrator in their best shares. "
+        "Double well: about the exact value; network of 18 parameters: about the mean of all groups. Bands: 95 % intervals "
+        f"by fourth moments, too narrow at the largest cost, where there are {study.config['paths'] // 1024} groups of paths.",
     )
 
 

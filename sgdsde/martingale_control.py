@@ -3,7 +3,7 @@
     φ(X_K) − E φ(X_K) = Σ_j [u_{j+1}(X_{j+1}) − E(u_{j+1}(X_{j+1}) | X_j)],  u_j(x) = E[φ(X_K) | X_j = x]
 
 is a sum of martingale differences, so with u known a mean would cost nothing (Newton, SIAM J. Appl. Math. 54, 1994; Milstein, Tretyakov, Stochastic Numerics
-for Mathematical Physics, 2.4). With u only near (``value_function``) and each difference replaced by its terms of first and second order in the kick N,
+for Mathematical Physics, 2004). With u only near (``value_function``) and each difference replaced by its terms of first and second order in the kick N,
 
     C = Σ_j (p_j + B_j(X_j − m_j))·N_j + ½(N_jᵀP_jN_j − tr P_jQ(X_j)),   E C = 0 exactly, because p, B, P are constants and E[N_jN_jᵀ | X_j] = Q(X_j)
 
