@@ -19,7 +19,8 @@ def draw(stored: Stored) -> Sheet:
     return Sheet(
         panels,
         caption=f"Root mean square error of an estimated {MEANS[study.config['observable']]} ({study.config['model']} against SGD, "
-        f"{study.config['steps']} steps) against its cost. Controlled: coupled, with two martingales as control variates. Multilevel: levels of the integrator in their best shares. "
+        f"{study.config['steps']} steps) against its cost. Controlled: coupled, with two martingales as control variates. "
+        "Multilevel: levels of the integrator in their best shares. "
         "Double well: about the exact value; network of 18 parameters: about the mean of all groups. Bands: 95 % intervals "
         f"by fourth moments, too narrow at the largest cost, where there are {study.config['paths'] // 1024} groups of paths.",
     )
