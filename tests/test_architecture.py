@@ -17,7 +17,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # fmt: off
 #: a module imports only from what stands before it; a folder's files also from each other, without cycles
 ORDER = [
-    "columns", "heap", "compiled", "types", "given", "rng", "counter", "stats", "symmetric", "control_variate", "error_ratio", "survival", "power", "plots",
+    "columns", "heap", "types", "given", "rng", "threefry", "box_muller", "compiled", "counter",
+    "stats", "symmetric", "control_variate", "error_ratio", "survival", "power", "plots",
     "objective", "asked", "calculus", "value_function", "objectives", "observables", "data",
     "noise", "noises", "frozen_noise", "curvature",
     "sde", "sdes", "kernel", "kernels",

@@ -1,32 +1,27 @@
 """Counter-based random numbers: path p of an ensemble gets the same numbers whatever the block size, the device, the resumption and the other paths.
 
 The increment of path p in step j of tick k is √dt·z(seed, purpose, k·substeps + j, p) with z of :mod:`sgdsde.counter`. A noise that is not Gaussian
-(minibatches, stable jumps) is drawn from the words of (seed, purpose, k, p) themselves. Block streams, the default, are
-faster in float32 (benchmarks/increments.md); these serve runs whose block size or device must be free, and the search for one path again.
+(minibatches, stable jumps) is drawn from the words of (seed, purpose, k, p) themselves. Linear steps, element-wise or of a few dimensions, are taken many at a
+time (:mod:`.counted_linear`): with numba on a CPU these streams are the fastest of the package (benchmarks/increments.md), without it the slowest.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
 
 from sgdsde.counter import Key, counter_normals, counter_words, key_of
 from sgdsde.kernel import Kernel, State
+from sgdsde.kernels.counted_linear import CountedLinear, counted_linear
 from sgdsde.kernels.driven import Driven
 from sgdsde.kernels.euler_maruyama import EulerMaruyama
 from sgdsde.kernels.exact_ou import ExactOU
-from sgdsde.kernels.integrator import Integrator
-from sgdsde.kernels.linear import AffineStep
 from sgdsde.kernels.sgd import SGD
 from sgdsde.noise import CountedNoise
 from sgdsde.rng import Stream
 from sgdsde.types import InputError
-
-#: dimensions up to which a dense step's matrices stay in a program's registers
-_REGISTERS = 16
 
 
 class CounterStreams(Driven):
@@ -47,7 +42,7 @@ class CounterStreams(Driven):
     """
 
     numbered = True
-    _fused: AffineStep | None = None
+    _linear: CountedLinear | None = None
     _drawn: CountedNoise | None = None
 
     def __init__(self, kernel: Kernel) -> None:
@@ -64,7 +59,7 @@ class CounterStreams(Driven):
 
     def init(self, theta: Tensor, generator: Generator) -> State:
         theta = self.kernel.init(theta, generator).theta
-        self._fused = self._fusible(theta)
+        self._linear = counted_linear(self.kernel, theta)
         first = getattr(generator, "first_path", None)
         if not isinstance(generator, Stream) or first is None:
             if len(theta) and type(generator) is Generator:  # a resumed block: its state is on its way, with the memory that it had
@@ -77,6 +72,8 @@ class CounterStreams(Driven):
         return State(theta, (paths, key.expand(len(theta), 2)))
 
     def advance(self, state: State, k: int, generator: Generator) -> State:
+        if self._linear is not None:
+            return self.leap(state, k, 1, generator)
         if self._drawn is None:
             return super().advance(state, k, generator)
         paths, key = state.memory
@@ -85,33 +82,19 @@ class CounterStreams(Driven):
 
     @property
     def leaps(self) -> bool:  # type: ignore[override]
-        """On a CUDA device linear steps are fused, many ticks in one launch: element-wise ones (:mod:`.fused`) and small dense ones (:mod:`.fused_dense`)."""
-        return self._fused is not None
+        """Linear steps are taken many ticks at a time."""
+        return self._linear is not None
 
     def leap(self, state: State, k: int, ticks: int, generator: Generator) -> State:
-        step = self._fused
-        paths, key = state.memory
-        if step is None or not len(paths) or int(paths[-1] - paths[0]) + 1 != len(paths):
+        if self._linear is None or not len(state.theta):
             return super().leap(state, k, ticks, generator)
-        where: dict[str, Any] = {"key": _unsigned(key), "first_path": int(paths[0]), "first_step": k * self.substeps, "steps": ticks * self.substeps}
-        F, s, G = (part.to(state.theta) for part in (step.F, step.s, step.G * self.dt**0.5))
-        if step.diagonal:
-            from sgdsde.kernels.fused import linear_steps
-
-            return state._replace(theta=linear_steps(state.theta, F.diagonal(), s, G.diagonal(), **where))
-        from sgdsde.kernels.fused_dense import dense_steps
-
-        return state._replace(theta=dense_steps(state.theta, F, s, G, **where))
+        paths, key = state.memory
+        moved = self._linear(state.theta, paths, key=_unsigned(key), first_step=k * self.substeps, steps=ticks * self.substeps)
+        return state._replace(theta=moved)
 
     def increments(self, state: State, step: int, generator: Generator) -> Tensor:
         paths, key = state.memory
         return counter_normals(_unsigned(key), step, paths, self.noise_dim, dtype=state.theta.dtype, scale=self.dt**0.5)
-
-    def _fusible(self, theta: Tensor) -> AffineStep | None:
-        """The linear step, element-wise or small, where the points live on a device with Triton."""
-        step = self.kernel._linear if isinstance(self.kernel, Integrator) else None
-        small = step is not None and (step.diagonal or (self.noise_dim > 0 and max(self.dim, self.noise_dim) <= _REGISTERS))
-        return step if small and theta.is_cuda and find_spec("triton") is not None else None
 
 
 def _unsigned(key: Tensor) -> Key:

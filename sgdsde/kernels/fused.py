@@ -2,9 +2,9 @@
 
     x⁺_c = F_c x_c + s_c + G_c √dt·z(key, step, path, c)         (diagonal F and G: every model on a diagonal quadratic with diagonal noise)
 
-A lane holds four words of one counter (:mod:`sgdsde.counter`), so up to eight coordinates, and calls Philox4x64 once a step. Its numbers are those of the
-CPU's ``CounterStreams`` to the rounding of log, cos and sin. Written in Triton, which PyTorch's CUDA builds bring along (imported there only); without a GPU
-the tests run it in Triton's interpreter (``TRITON_INTERPRET=1``), where Triton is installed.
+A lane holds four words of one counter (:mod:`sgdsde.counter`), so up to eight coordinates, and calls Threefry4x64 once a step. Its numbers are those of the
+CPU's ``CounterStreams`` but for fused multiply–adds. Written in Triton, which PyTorch's CUDA builds bring along (imported there only); without a GPU the tests
+run it in Triton's interpreter (``TRITON_INTERPRET=1``), where Triton is installed.
 """
 
 from __future__ import annotations
@@ -13,37 +13,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sgdsde.kernels.fused_normals import normal_pair, threefry
+
 #: lanes of a program: one a thread, so that float64 stays in registers too
 _BLOCK = 128
-
-
-@triton.jit
-def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
-    """Philox4x64-10 on unsigned 64-bit lanes."""
-    m0 = tl.full(c0.shape, 0xD2E7470EE14C6C93, tl.uint64)
-    m1 = tl.full(c0.shape, 0xCA5A826395121157, tl.uint64)
-    for _ in tl.static_range(10):
-        high0 = tl.umulhi(c0, m0)
-        low0 = c0 * m0
-        high1 = tl.umulhi(c2, m1)
-        low1 = c2 * m1
-        c0 = high1 ^ c1 ^ k0
-        c1 = low1
-        c2 = high0 ^ c3 ^ k1
-        c3 = low0
-        k0 = k0 + tl.full(k0.shape, 0x9E3779B97F4A7C15, tl.uint64)
-        k1 = k1 + tl.full(k1.shape, 0xBB67AE8584CAA73B, tl.uint64)
-    return c0, c1, c2, c3
-
-
-@triton.jit
-def _pair(word, real: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Box–Muller of one word: (r cos φ, r sin φ)."""
-    high = ((word >> 32) & 0x7FFFFFFF).to(tl.int64).to(real)
-    low = (word & 0xFFFFFFFF).to(tl.int64)
-    angle = tl.where(low >= 2147483648, low - 4294967296, low).to(real) * (6.283185307179586 / 4294967296.0)
-    radius = tl.sqrt(-2.0 * tl.log((high + 0.5) / 2147483648.0))
-    return radius * tl.cos(angle), radius * tl.sin(angle)
 
 
 @triton.jit
@@ -51,7 +24,7 @@ def _place(word, skip, per_path, width, paths, second: tl.constexpr):  # type: i
     """Where a word's cosine (or sine) lives: offset in x, coordinate, and whether there is such a place."""
     local = word - skip
     path = local // per_path
-    coordinate = local % per_path + (per_path if second else 0)
+    coordinate = 2 * (local % per_path) + (1 if second else 0)
     return path * width + coordinate, coordinate, (local >= 0) & (path < paths) & (coordinate < width)
 
 
@@ -85,14 +58,14 @@ def _linear_steps(x, F, s, G, first_word, skip, paths, width, per_path, key0, ke
     F3, s3, G3 = tl.load(F + c3, ok3, 0.0), tl.load(s + c3, ok3, 0.0), tl.load(G + c3, ok3, 0.0)
     E3, r3, H3 = tl.load(F + d3, pk3, 0.0), tl.load(s + d3, pk3, 0.0), tl.load(G + d3, pk3, 0.0)
     for step in range(steps):
-        w0, w1, w2, w3 = _philox(counter, zero + (first_step + step).to(tl.uint64), zero, zero, k0, k1)
-        z, v = _pair(w0, real)
+        w0, w1, w2, w3 = threefry(counter, zero + (first_step + step).to(tl.uint64), k0, k1)
+        z, v = normal_pair(w0, real)
         x0, y0 = F0 * x0 + s0 + G0 * z, E0 * y0 + r0 + H0 * v
-        z, v = _pair(w1, real)
+        z, v = normal_pair(w1, real)
         x1, y1 = F1 * x1 + s1 + G1 * z, E1 * y1 + r1 + H1 * v
-        z, v = _pair(w2, real)
+        z, v = normal_pair(w2, real)
         x2, y2 = F2 * x2 + s2 + G2 * z, E2 * y2 + r2 + H2 * v
-        z, v = _pair(w3, real)
+        z, v = normal_pair(w3, real)
         x3, y3 = F3 * x3 + s3 + G3 * z, E3 * y3 + r3 + H3 * v
     tl.store(x + at0, x0, ok0)
     tl.store(x + bt0, y0, pk0)

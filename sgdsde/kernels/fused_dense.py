@@ -3,7 +3,7 @@
     x⁺ = F x + s + G √dt·z(key, step, path)         (F [d, d], G [d, m] full: every linear model with non-commuting H and Σ), d, m ≤ 16
 
 A program holds the points of a few paths as a tile ``[paths, d]`` and their words as a tile ``[paths, ⌈m/2⌉]``. Products are sums over a tile ``[paths, d, d]``
-in registers, exact to the dtype (no TF32). Each word calls Philox4x64 for itself, four times as often as needed, so that words need not travel between lanes.
+in registers, exact to the dtype (no TF32). Each word calls Threefry4x64 for itself, four times as often as needed, so that words need not travel between lanes.
 Its numbers are those of the CPU's ``CounterStreams`` to rounding.
 """
 
@@ -13,9 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sgdsde.kernels.fused import _pair, _philox
+from sgdsde.kernels.fused_normals import normal_pair, threefry
 
-#: of a program of four warps, at most: numbers of the tile of products (64 a thread, in float32), and words (2 a thread: Philox holds a dozen registers each)
+#: of a program of four warps, at most: numbers of the tile of products (64 a thread, in float32), and words (2 a thread: Threefry holds a dozen registers each)
 _PRODUCTS, _WORDS = 8192, 256
 
 
@@ -40,8 +40,8 @@ def _dense_steps(x, F, s, Gc, Gs, first_path, paths, dim, per_path, key0, key1, 
     k1 = zero + key1.to(tl.uint64)
     at = tl.load(x + place, here, 0.0)
     for step in range(steps):
-        w0, w1, w2, w3 = _philox(counter, zero + (first_step + step).to(tl.uint64), zero, zero, k0, k1)
-        u, v = _pair(tl.where(lane == 0, w0, tl.where(lane == 1, w1, tl.where(lane == 2, w2, w3))), real)
+        w0, w1, w2, w3 = threefry(counter, zero + (first_step + step).to(tl.uint64), k0, k1)
+        u, v = normal_pair(tl.where(lane == 0, w0, tl.where(lane == 1, w1, tl.where(lane == 2, w2, w3))), real)
         kick = tl.sum(u[:, None, :] * cosines[None, :, :] + v[:, None, :] * sines[None, :, :], 2)
         at = tl.sum(at[:, None, :] * drift[None, :, :], 2) + shift[None, :] + kick
     tl.store(x + place, at, here)
@@ -59,8 +59,8 @@ def dense_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, i
     per_path = (width + 1) // 2
     D, W = triton.next_power_of_2(dim), triton.next_power_of_2(per_path)
     block = program_size(D, W, x.element_size())
-    cosines, sines = G[:, :per_path].contiguous(), G.new_zeros(dim, per_path)
-    sines[:, : width - per_path] = G[:, per_path:]
+    cosines, sines = G[:, 0::2].contiguous(), G.new_zeros(dim, per_path)
+    sines[:, : width // 2] = G[:, 1::2]
     out = x.contiguous().clone()
     signed = [word - 2**64 if word >= 2**63 else word for word in key]
     _dense_steps[(triton.cdiv(paths, block),)](
