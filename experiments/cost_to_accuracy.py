@@ -29,7 +29,8 @@ from sgdsde.types import Conventions, Estimate, InputError
 
 ESTIMATORS = ("independent", "coupled", "controlled", "multilevel")
 PROBLEMS = ("double well", "digits network")
-GROUPS = (64, 256, 1024)
+#: paths of an estimate; the gain is read off at GAIN of them, with estimates enough for an interval and paths enough for a regression
+GROUPS, GAIN = (16, 64, 256), 64
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,12 @@ def _levels(stored: Mapping[str, Moments]) -> dict[int, Moments]:
 
 
 def _mean(stored: Mapping[str, Moments]) -> Estimate:
-    """What the estimator estimates, from all paths: all estimators must agree."""
+    """What the estimator estimates, from groups of GAIN paths: all estimators must agree."""
     if levels := _levels(stored):
         parts = [one.mean_estimate() for one in levels.values()]
         stderr = float(np.sqrt(sum(float(part.stderr) ** 2 for part in parts)))
         return Estimate.normal(sum(float(part.value) for part in parts), stderr, min(part.n for part in parts))
-    return stored[str(GROUPS[0])].mean_estimate()
+    return stored[str(GAIN)].mean_estimate()
 
 
 def _rms(config: Config, stored: Mapping[str, Moments], size: int, exact: float | None) -> Estimate:
@@ -220,8 +221,8 @@ def _best_of_levels(config: Config, stored: Mapping[str, Moments], size: int) ->
 
 
 def _gain(config: Config, plain: Mapping[str, Moments], other: Mapping[str, Moments], exact: float | None) -> Estimate:
-    """Ratio of the mean square errors at the smallest groups, of which there are most, at one cost."""
-    first, second = _rms(config, plain, GROUPS[0], exact), _rms(config, other, GROUPS[0], exact)
+    """Ratio of the mean square errors of estimates from GAIN paths, at one cost."""
+    first, second = _rms(config, plain, GAIN, exact), _rms(config, other, GAIN, exact)
     value = (first.value / second.value) ** 2
     spread = 2 * float(np.hypot(np.log(first.high / first.low), np.log(second.high / second.low))) / 3.92
     return Estimate(value, value * spread, min(first.n, second.n), value * float(np.exp(-1.96 * spread)), value * float(np.exp(1.96 * spread)))

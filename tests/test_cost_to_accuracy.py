@@ -58,6 +58,6 @@ def test_levels_telescope_to_the_finest_grid(study: Any) -> None:
 
 def test_blocks_that_hold_too_few_groups_are_refused(study: Any) -> None:
     with pytest.raises(InputError, match="four groups"):
-        study.check(study.config(block_paths=2048))
+        study.check(study.config(block_paths=512))
     with pytest.raises(InputError, match="unknown"):
         study.check(study.config(problem=("tripple well",)))
