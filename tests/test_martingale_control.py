@@ -10,6 +10,7 @@ import torch
 
 import sgdsde as sg
 from sgdsde.martingale_control import MartingaleControl
+from sgdsde.measurements.digits_network import digits_network, start_at
 from sgdsde.noises.gaussian import growing_covariance
 from sgdsde.observables import Loss, SquaredDistance
 from sgdsde.types import InputError
@@ -129,6 +130,23 @@ def test_the_stated_error_is_the_spread_of_estimates() -> None:
     groups = [pair.difference(values[k : k + 64], states[k : k + 64], 0) for k in range(0, len(values), 64)]
     ratio = np.std([float(one.value) for one in groups]) / np.sqrt(np.mean([float(one.stderr) ** 2 for one in groups]))
     assert 0.75 < ratio < 1.35
+
+
+def test_on_the_network_it_wins_by_more_than_two_and_agrees_with_coupling() -> None:
+    """18 parameters, minibatch covariance, from initialisation, 3 steps, 512 paths; the two means differ by at most 5 plain standard errors. Mutant: as above,
+    controls of other paths.
+    """
+    objective = digits_network(100)
+    start = start_at(objective, "initialisation", 1)
+    noise = sg.noises.gaussian_surrogate(sg.noises.Minibatch(objective, 16))
+    pair = made(noise, 0.3, start.tolist(), 3, phi=Loss(objective))
+    states = run(pair, start.tolist(), 3, 512)
+    theta, x = pair.split(states)
+    values = (objective.loss(x) - objective.loss(theta)).detach().numpy()
+    found, plain = pair.difference(values, states, 0), values.std() / 512**0.5
+    assert float(found.stderr) < plain / 2
+    assert abs(float(found.value) - values.mean()) < FAR * plain
+    assert float(pair.difference(values, states.roll(1, 0), 0).stderr) > 0.98 * plain
 
 
 def test_refusals() -> None:
