@@ -35,7 +35,7 @@ def eigenpairs(matrices: Matrices) -> tuple[Float[Tensor, "paths dim"], Matrices
 
     Only the lower triangle is read.
     """
-    return _pairs(matrices, _side_by_side if matrices.shape[-1] in COMPILED and _numbers_only(matrices) else torch.linalg.eigh)
+    return _pairs(matrices, _side_by_side if matrices.shape[-1] in COMPILED and numbers_only(matrices) else torch.linalg.eigh)
 
 
 def constant_eigenpairs(matrices: Matrices) -> tuple[Float[Tensor, "paths dim"], Matrices]:
@@ -59,8 +59,8 @@ def _pairs(matrices: Matrices, from_four: Callable[[Tensor], tuple[Tensor, Tenso
     return (values, vectors) if broken is None else (torch.where(broken[:, None], torch.nan, values), vectors)
 
 
-def _numbers_only(matrices: Matrices) -> bool:
-    """Whether the compiled solver may have them: numbers in this machine's memory that nothing records, transforms or differentiates."""
+def numbers_only(matrices: Tensor) -> bool:
+    """Whether compiled loops may have them: numba is there, and they are numbers in the host's memory that nothing records, transforms or differentiates."""
     return (
         compiled.available()
         and may_look()

@@ -138,7 +138,7 @@ def custom(sde: sg.SDE) -> sg.Kernel:
         (custom(Remembers()), r"Remembers remembers something from step to step"),
         (custom(LongAfter()), r"LongAfter reads the time"),
         (heun("HASME", sg.noises.Gaussian(sg.objectives.DoubleWell(5), full(5))), r"HASME .*eigh.*three dimensions.*SME2"),
-        (heun("SPF", sg.noises.Surrogate(sg.noises.Minibatch.examples()[2])), r"Heun of SPF cannot be recorded.*functions.py"),
+        (heun("SPF", sg.noises.Surrogate(sg.noises.Minibatch.examples()[2])), r"Heun of SPF cannot be recorded.*chebyshev.py"),
         (sg.kernels.SGD(sg.noises.Gaussian(sg.objectives.DoubleWell(5), growing_covariance), 0.05), r"SGD of Gaussian .*eigh"),
         (_spectral(), r"HASMEProduct cannot be recorded"),
         (_krylov(), r"HASMEProduct cannot be recorded.*eigh"),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sgdsde.calculus import hessian
 from sgdsde.objective import Objective
-from sgdsde.sdes.chebyshev import RADII, SeriesFunction, norm_bound, series_times
+from sgdsde.sdes.chebyshev import SeriesFunction, certified_times
 from sgdsde.sdes.log_domain import CLIP_SHIFT, LogDomain, RealLogarithm
 from sgdsde.symmetric import constant_eigenpairs, eigenpairs
 from sgdsde.types import may_look, report_worst
@@ -178,23 +178,13 @@ class HessianSpectrum:
             spectrum = self(theta)
             return [spectrum.apply(function(spectrum.x), v) for function, v in zip(functions, vectors, strict=True)]
         matrices = hessian(self._objective, theta)
-        kinds = torch.bucketize(self._eta * norm_bound(matrices), torch.tensor(RADII, dtype=theta.dtype, device=theta.device))  # len(RADII) where none fits
-        present = [k for k in range(len(RADII) + 1) if bool((kinds == k).any())]
-        if len(present) == 1 and present[0] < len(RADII):
-            return series_times(matrices, self._eta, RADII[present[0]], functions, vectors)
-        results = [torch.empty_like(v) for v in vectors]
-        for kind in present:
-            paths = torch.nonzero(kinds == kind)[:, 0]
-            some = [v[paths] for v in vectors]
-            if kind < len(RADII):
-                found = series_times(matrices[paths], self._eta, RADII[kind], functions, some)
-            else:
-                spectrum = spectrum_of(matrices[paths], self._eta)
-                x = torch.zeros_like(theta).index_copy_(0, paths, spectrum.x)  # one row a path, as the counters want it; 0 lies inside
-                spectrum = Spectrum(self._domain.guard(x)[paths], spectrum.vectors)
-                found = [spectrum.out(function(spectrum.x) * spectrum.into(v)) for function, v in zip(functions, some, strict=True)]
-            for result, part in zip(results, found, strict=True):
-                result[paths] = part
+        results, left = certified_times(matrices, self._eta, functions, vectors)
+        if len(left):
+            spectrum = spectrum_of(matrices[left], self._eta)
+            x = torch.zeros_like(theta).index_copy_(0, left, spectrum.x)  # one row a path, as the counters want it; 0 lies inside
+            spectrum = Spectrum(self._domain.guard(x)[left], spectrum.vectors)
+            for result, function, v in zip(results, functions, vectors, strict=True):
+                result[left] = spectrum.out(function(spectrum.x) * spectrum.into(v[left]))
         return results
 
     def _raw(self, theta: Tensor) -> Spectrum:
