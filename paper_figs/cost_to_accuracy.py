@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from sgdsde.figures import Figure, Sheet, Stored
-from sgdsde.plots import Panel
+from dataclasses import replace
+
+from sgdsde.figures import Curve, Figure, Sheet, Stored
+from sgdsde.plots import Panel, Series
 
 STUDY = "cost-to-accuracy"
 LOOKS = {"independent": "SGD", "coupled": "SME1", "controlled": "HASME", "multilevel": "SPF"}
 MEANS = {"squared distance": "E|X − θ₀|² − E|θ − θ₀|²", "loss": "E f(X) − E f(θ)"}
 
 
+def in_thousands(curve: Curve, label: str) -> Series:
+    """Over thousands of path-steps, so that the axis has more than one label."""
+    series = curve.series(LOOKS[label], label, kind="band")
+    return replace(series, x=series.x / 1000)
+
+
 def draw(stored: Stored) -> Sheet:
     study = stored.study(STUDY)
     panels = tuple(
-        Panel(title, "path-steps", "error of the estimate", tuple(curve.series(LOOKS[label], label, kind="band") for label, curve in curves.items()), log="xy")
+        Panel(title, "thousand path-steps", "error of the estimate", tuple(in_thousands(curve, label) for label, curve in curves.items()), log="xy")
         for title, curves in study.table.items()
     )
     return Sheet(
