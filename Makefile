@@ -16,7 +16,7 @@ WIDTH ?= neurips
 # one thread of linear algebra a worker: blocks and test workers are the parallelism
 export OMP_NUM_THREADS = 1
 
-.PHONY: help install extras verify test check lint bench peers figures gallery docs clean
+.PHONY: help install triton verify test check lint bench peers figures gallery docs clean
 
 help:
 	@echo "make verify   measure the claims and write report/report.html (PROFILE=quick|full)"
@@ -31,12 +31,12 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sgdsde needs Python 3.11 or newer; $(PYTHON) is older, or not there. Say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(ENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,io,distributed]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,io,distributed,compiled]'
 	@touch $(STAMP)
 
-# compiled inner loops for the CPU; and the fused GPU steps, tested in Triton's interpreter (CUDA builds of torch bring their own Triton)
-extras: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c .ci/triton.txt -e '.[compiled,triton]'
+# the test of the fused GPU step then runs in Triton's interpreter; CUDA builds of torch bring their own Triton
+triton: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c .ci/triton.txt -e '.[triton]'
 
 verify: install
 	$(BIN)/python -m sgdsde verify --profile $(PROFILE) --out $(OUT)

@@ -24,6 +24,7 @@ from page import HERE, Page, peer, short
 from torch import Tensor
 
 import sgdsde as sg
+from sgdsde import compiled
 from sgdsde.rng import normals, stream
 
 DIM = 10
@@ -70,8 +71,9 @@ def fill(paths: int, steps: int, dtype: torch.dtype) -> None:
         normals(like, 8, generator)
 
 
-def ours(paths: int, steps: int, dtype: torch.dtype, workers: int) -> None:
-    kernel = sg.kernels.EulerMaruyama(element_wise(DIM), ETA / SUBSTEPS)
+def ours(paths: int, steps: int, dtype: torch.dtype, workers: int, counter: bool = False) -> None:
+    kernel: sg.Kernel = sg.kernels.EulerMaruyama(element_wise(DIM), ETA / SUBSTEPS)
+    kernel = sg.kernels.CounterStreams(kernel) if counter else kernel
     start = torch.ones(DIM, dtype=dtype)
     with ThreadPoolExecutor(workers) as pool:
         sg.simulate(kernel, start, horizon=steps // SUBSTEPS * ETA, paths=paths, seed=1, progress=False, executor=pool if workers > 1 else None)
@@ -115,7 +117,8 @@ def main() -> None:
         "smaller than the ensemble fill a second worker only where there are at least two). At the floor: by how much filling these normals on one core, and",
         "nothing else, would beat torchsde. Gain: over `torchsde.sdeint` (method euler) as shipped, with its own Brownian object; with one that draws a fresh",
         "increment a step; over a plain torch loop over all paths at once; and over diffrax (Euler, UnsafeBrownianPath, compiled; compilation not counted;",
-        "held to one core). Everything but the columns of two workers runs on one thread and counts its own CPU time.",
+        "held to one core). Counter streams: the same ensemble with `CounterStreams`, compiled by numba, which make their normals in the step and so need not",
+        "wait for the rate of filling. Everything but the columns of two workers runs on one thread and counts its own CPU time.",
     )
     table = page.table(
         [
@@ -131,6 +134,9 @@ def main() -> None:
             "torchsde, streaming",
             "plain loop",
             "diffrax",
+            "counter streams over torchsde",
+            "2 workers, counter streams",
+            "counter streams over diffrax",
         ]
     )
     for dtype in (torch.float32, torch.float64):
@@ -143,23 +149,34 @@ def main() -> None:
                 "streaming": partial(shipped, paths, steps, dtype, True),
                 "plain": partial(plain, paths, steps, dtype),
             }
+            if compiled.available():
+                one["counter"] = partial(ours, paths, steps, dtype, 1, True)
             cpu = in_turn(one, repeats=repeats, shortest=0)
             two = {"two": partial(ours, paths, steps, dtype, 2), "fill": one["fill"]}
+            if compiled.available():
+                two["counter two"] = partial(ours, paths, steps, dtype, 2, True)
             wall = in_turn(two, repeats=repeats, shortest=0, clock=time.perf_counter)
             peers = diffrax(paths, steps, dtype)
             share = cpu["fill"] / cpu["one"]
             both = wall["fill"] / wall["two"]  # times the rate of filling, by the wall
             floor = cpu["torchsde"] / cpu["fill"]
+            counter = cpu["torchsde"] / cpu["counter"] if "counter" in cpu else None
+            counter_two = floor * wall["fill"] / wall["counter two"] if "counter" in cpu else None
+            counter_peer = None if peers is None or counter is None else peers / cpu["counter"]
             gain = {name: cpu[name] / cpu["one"] for name in ("torchsde", "streaming", "plain")}
             table.row(
                 short(dtype), "1 or 2", f"{paths:,}", f"{steps:,}", f"{share:.2f}", f"{both / 2:.2f}", f"{floor:.1f}", f"{gain['torchsde']:.1f}",
                 f"{floor * both:.1f}",
                 f"{gain['streaming']:.1f}", f"{gain['plain']:.1f}",
                 "absent" if peers is None else f"{peers / cpu['one']:.1f}",
+                *("absent" if value is None else f"{value:.1f}" for value in (counter, counter_two, counter_peer)),
             )  # fmt: skip
             where, work = {"dtype": short(dtype)}, f"diagonal/linear ensembles, CPU, {paths:,} paths, {steps:,} steps"
             for threads, found, most in (("1", gain["torchsde"], floor), ("2", floor * both, 2 * floor)):
                 page.promise(work, "≥ 10× torchsde as shipped", found, at_least=10, most=most, threads=threads, **where)
+            for threads, faster in (("1", counter), ("2", counter_two)):
+                page.promise(f"{work}, counter streams", "≥ 10× torchsde as shipped", faster, at_least=10, threads=threads, **where)
+            page.promise(f"{work}, counter streams", "≥ 5× diffrax", counter_peer, at_least=5, threads="1", **where)
             page.promise(work, "≥ 5× diffrax", None if peers is None else peers / cpu["one"], at_least=5, threads="1", **where)
     page.close()
 

@@ -15,6 +15,7 @@ from clock import in_turn
 from page import Page, short
 
 import sgdsde as sg
+from sgdsde import compiled
 from sgdsde.counter import counter_normals, key_of
 from sgdsde.kernel import State
 from sgdsde.rng import normals, stream
@@ -45,10 +46,6 @@ def draws(kernel: sg.Kernel, name: str, dtype: torch.dtype) -> Callable[[], obje
     return partial(kernel.increments, State(theta), 0, generator)
 
 
-def runs(kernel: sg.Kernel, dtype: torch.dtype, paths: int, ticks: int) -> Callable[[], object]:
-    return partial(sg.simulate, kernel, torch.ones(DIM, dtype=dtype), horizon=ticks * ETA, paths=paths, seed=1, progress=False)
-
-
 def main() -> None:
     torch.set_num_threads(1)
     page, given = Page.from_command_line(Path(__file__).stem, "Random increments")
@@ -61,17 +58,51 @@ def main() -> None:
     for dtype in (torch.float32, torch.float64):
         found = kernels()
         drawing = in_turn({name: draws(kernel, name, dtype) for name, kernel in found.items()}, repeats=repeats)
-        running = in_turn({name: runs(kernel, dtype, paths, ticks) for name, kernel in found.items()}, repeats=repeats, shortest=0)
+        running = in_turn({name: wide(kernel, DIM, dtype, paths, ticks) for name, kernel in found.items()}, repeats=repeats, shortest=0)
         base = "block streams (default)"
         for name in found:
             share = drawing[name] / (BLOCK * DIM) / (running[name] / (paths * DIM * ticks * SUBSTEPS))
             table.row(short(dtype), 1, name, f"{drawing[base] / drawing[name]:.2f}", f"{running[base] / running[name]:.2f}", f"{share:.2f}")
     page.text(
-        "Counter streams give a path the same numbers in any block, on any device and after any resumption. Two- and four-point increments are right in their",
+        "Counter streams give a path the same numbers in any block, on any device and after any resumption"
+        f" ({'compiled by numba' if compiled.available() else 'without numba'} here). Two- and four-point increments are right in their",
         "moments (weak orders 1 and 2) and refused where the law of the path counts: exits, bridges, couplings.",
         "On a CUDA device counter streams are fused into the step (`sgdsde/kernels/fused.py`): `device.md`.",
     )
+    counter_table(page, repeats, paths * DIM, ticks)
     page.close()
+
+
+def linear_kernels(dim: int, dense: bool) -> dict[str, sg.Kernel]:
+    """Heun on HA-SME and SGD: diagonal, or with Σ turned against H."""
+    spectrum = torch.linspace(0.5, 2, dim, dtype=torch.float64)
+    turn = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64, generator=stream(0, "bench")))[0]
+    H = turn @ torch.diag(spectrum) @ turn.T if dense else spectrum
+    noise = sg.noises.Gaussian(sg.objectives.Quadratic(H), torch.diag(spectrum.flip(0)))
+    return {"Heun, HA-SME": sg.kernels.Heun(sg.sdes.HASME(noise, ETA), ETA / SUBSTEPS), "SGD": sg.kernels.SGD(noise, ETA)}
+
+
+def counter_table(page: Page, repeats: int, numbers: int, ticks: int) -> None:
+    """Whole ensembles of linear models, counter streams over the default."""
+    page.text(
+        "",
+        "Whole ensembles of linear models, as many numbers a step as above: rate with `CounterStreams` over the default's. In one dimension only one of the two",
+        "normals of a word is used.",
+    )
+    table = page.table(["dtype", "threads", "matrices", "d", "Heun, HA-SME", "SGD"])
+    for dtype in (torch.float32, torch.float64):
+        for dense, dims in ((False, (1, 2, 3, 10, 100)), (True, (2, 4, 10, 16))):
+            for dim in dims:
+                gains = []
+                for kernel in linear_kernels(dim, dense).values():
+                    both = {"default": kernel, "counter": sg.kernels.CounterStreams(kernel)}
+                    times = in_turn({name: wide(each, dim, dtype, numbers // dim, ticks) for name, each in both.items()}, repeats=repeats, shortest=0)
+                    gains.append(times["default"] / times["counter"])
+                table.row(short(dtype), 1, "dense" if dense else "diagonal", dim, *(f"{gain:.1f}" for gain in gains))
+
+
+def wide(kernel: sg.Kernel, dim: int, dtype: torch.dtype, paths: int, ticks: int) -> Callable[[], object]:
+    return partial(sg.simulate, kernel, torch.ones(dim, dtype=dtype), horizon=ticks * ETA, paths=paths, seed=1, progress=False)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ COMPILED = """
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: make extras")
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: make triton")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device: the compiled kernel is tested")
 def test_the_fused_step_compiles_for_a_device_that_is_not_here(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRITON_CACHE_DIR": str(tmp_path)}
@@ -106,7 +106,7 @@ def test_the_fused_step_compiles_for_a_device_that_is_not_here(tmp_path: Path) -
     assert done.stdout == "compiled\n"
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: make extras")
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: make triton")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device: the compiled kernel is tested")
 def test_the_fused_step_is_its_cpu_twin_in_the_interpreter() -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
