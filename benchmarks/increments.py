@@ -86,8 +86,8 @@ def counter_table(page: Page, repeats: int, numbers: int, ticks: int) -> None:
     """Whole ensembles of linear models, counter streams over the default."""
     page.text(
         "",
-        "Whole ensembles of linear models, as many numbers a step as above: rate with `CounterStreams` over the default's. In one dimension only one of the two",
-        "normals of a word is used.",
+        "Whole ensembles of linear models, as many numbers a step as above: rate with `CounterStreams` over the default's. In one dimension one of a word's",
+        "two normals is used.",
     )
     table = page.table(["dtype", "threads", "matrices", "d", "Heun, HA-SME", "SGD"])
     for dtype in (torch.float32, torch.float64):

@@ -7,10 +7,13 @@ order. Nothing here is imported before ``available()`` has said yes.
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 
 
 @cache
 def available() -> bool:
-    """Whether numba can be imported."""
-    return find_spec("numba") is not None
+    """Whether numba is installed and agrees with the NumPy that is here."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True
