@@ -175,7 +175,7 @@ def _one_model(
     kernel, steps, check = _integrator(plan, sde, substeps)
     sgd = SGD(plan.noise, plan.eta)
     if coupled:
-        shared = CoupledDifference.of(sgd, kernel, plan.theta0, plan.observables, plan.ticks(), plan.paths)
+        shared = CoupledDifference.of(sgd, kernel, plan.theta0, plan.observables, plan.variances, plan.ticks(), reference)
         trajectory = plan.run(shared.pair, plan.paths, purpose=1, block_size=default_block_size(Coupled(sgd, kernel), plan.paths))
         twin, model = (plan.ensemble(states) for states in shared.pair.split(trajectory.states))
         differences = shared.estimates(trajectory.states, model, twin)

@@ -76,7 +76,7 @@ class ModelResult:
 
     ``differences``: model − Gaussian surrogate for each observable and tr Cov, ``[T]``; ``distances``: to the true SGD's ensemble at the
     horizon; ``integrator``: what halving the integrator's step changes; ``counts`` and ``tally``: fates of paths and domain counters; ``controls``: the
-    control variates behind the differences of observables, or why there are none.
+    control variates behind the differences, or why there are none.
     """
 
     label: str

@@ -1,8 +1,8 @@
 """A model less SGD on one Brownian motion, mean by mean, with martingale controls where they can be had: what ``compare`` takes its differences from.
 
 They can be had of smooth functions of the point at saves from tick 1 on, for Heun steps from one start in at most ``DENSE_DIM`` dimensions, in float64, while
-there are few functions and saves (a martingale for each is carried along). The paths are those of ``Coupled`` in any case; elsewhere the plain mean is taken,
-as it is of variances, which are no means of a function of the point.
+there are few functions and saves (a martingale for each is carried along). The paths are those of ``Coupled`` in any case; elsewhere the plain mean is taken.
+A variance is the mean of |f − f̄|²; its control is the martingale of |f − c|², c the mean of f in another ensemble: any c leaves its expectation at zero.
 """
 
 from __future__ import annotations
@@ -30,6 +30,24 @@ MOST = 32
 #: paths from which a regression on two controls is worth its own error
 FEW = 64
 
+Functions = Mapping[str, Callable[[Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """θ ↦ |f(θ) − centre|², f ``[P, dim]`` → ``[P]`` or ``[P, k]``, centre ``[k]``."""
+
+    function: Callable[[Tensor], Tensor]
+    centre: Tensor
+
+    @classmethod
+    def about_mean(cls, function: Callable[[Tensor], Tensor], states: Tensor) -> Deviation:
+        """About the mean of f over ``states [P, dim]``."""
+        return cls(function, _rows(function, states).mean(0))
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        return ((_rows(self.function, theta) - self.centre.to(theta)) ** 2).sum(1)
+
 
 @dataclass(frozen=True)
 class CoupledDifference:
@@ -41,9 +59,12 @@ class CoupledDifference:
 
     @classmethod
     def of(
-        cls, sgd: SGD, kernel: DrivenKernel, theta0: Any, observables: Mapping[str, Callable[[Tensor], Tensor]], ticks: Sequence[int], paths: int
+        cls, sgd: SGD, kernel: DrivenKernel, theta0: Any, observables: Functions, variances: Functions, ticks: Sequence[int], other: Ensemble
     ) -> CoupledDifference:
-        """SGD and a model's integrator, from ``theta0`` as ``compare`` takes it, looked at after each of ``ticks`` steps."""
+        """SGD and a model's integrator, from ``theta0`` as ``compare`` takes it, looked at after each of ``ticks`` steps; ``other`` is an ensemble of as many
+        paths on numbers of its own, which says about where the means are.
+        """
+        paths = other.states.shape[1]
         plain = Coupled(sgd, kernel)
         if not isinstance(kernel, Heun):
             return cls(plain, (), f"{type(kernel).__name__} takes no Heun steps")
@@ -54,11 +75,14 @@ class CoupledDifference:
         start = as_points(theta0, sgd.dim, name="theta0")
         if len(start) > 1 or start.dtype != torch.float64 or start.device.type != "cpu":
             return cls(plain, (), "no common start" if len(start) > 1 else "points not in float64 on the CPU")
-        smooth = [name for name, function in observables.items() if _is_smooth(function, start)]
-        columns = tuple((name, save) for name in smooth for save, tick in enumerate(ticks) if tick > 0)
+        saves = [save for save, tick in enumerate(ticks) if tick > 0]
+        functions = {(name, save): function for name, function in observables.items() for save in saves}
+        for name, function in {**variances, "tr Cov": _itself}.items():
+            functions |= {(name, save): Deviation.about_mean(function, torch.from_numpy(other.states[save])) for save in saves}
+        columns = tuple(column for column, function in functions.items() if _is_smooth(function, start))
         if not 0 < len(columns) <= MOST:
             return cls(plain, (), f"{len(columns)} functions times saves; 1 to {MOST} are carried along")
-        targets: list[Target] = [(observables[name], ticks[save]) for name, save in columns]
+        targets: list[Target] = [(functions[column], ticks[column[1]]) for column in columns]
         try:
             return cls(MartingaleControl(sgd, kernel, targets, start), columns, "")
         except DomainError as refusal:
@@ -79,6 +103,15 @@ class CoupledDifference:
                         array[save] = getattr(better, part)
             found[name] = Estimate(parts["value"], parts["stderr"], whole.n, parts["low"], parts["high"])
         return found
+
+
+def _itself(theta: Tensor) -> Tensor:
+    return theta
+
+
+def _rows(function: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+    found = function(theta)
+    return found.reshape(len(theta), -1)  # [paths, k]
 
 
 def _is_smooth(function: Callable[[Tensor], Tensor], start: Tensor) -> bool:
