@@ -3,7 +3,7 @@
     x⁺_c = F_c x_c + s_c + G_c √dt·z(key, step, path, c)         (diagonal F and G: every model on a diagonal quadratic with diagonal noise)
 
 A lane holds four words of one counter (:mod:`sgdsde.counter`), so up to eight coordinates, and calls Threefry4x64 once a step. Its numbers are those of the
-CPU's ``CounterStreams`` but for fused multiply–adds. Written in Triton, which PyTorch's CUDA builds bring along (imported there only); without a GPU the tests
+CPU's ``CounterStreams`` to the last digit. Written in Triton, which PyTorch's CUDA builds bring along (imported there only); without a GPU the tests
 run it in Triton's interpreter (``TRITON_INTERPRET=1``), where Triton is installed.
 """
 
@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sgdsde.kernels.fused_normals import normal_pair, threefry
+from sgdsde.kernels.fused_normals import EXACT, normal_pair, threefry
 
 #: lanes of a program: one a thread, so that float64 stays in registers too
 _BLOCK = 128
@@ -86,6 +86,20 @@ def linear_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, 
     out = x.contiguous().clone()
     signed = [word - 2**64 if word >= 2**63 else word for word in key]
     _linear_steps[(triton.cdiv(lanes, _BLOCK),)](
-        out, F.contiguous(), s.contiguous(), G.contiguous(), first_word, skip, paths, width, per_path, signed[0], signed[1], first_step, steps, block=_BLOCK
+        out,
+        F.contiguous(),
+        s.contiguous(),
+        G.contiguous(),
+        first_word,
+        skip,
+        paths,
+        width,
+        per_path,
+        signed[0],
+        signed[1],
+        first_step,
+        steps,
+        block=_BLOCK,
+        **EXACT,
     )
     return out

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sgdsde.kernels.fused_normals import normal_pair, threefry
+from sgdsde.kernels.fused_normals import EXACT, normal_pair, threefry
 
 #: of a program of four warps, at most: numbers of the tile of products (64 a thread, in float32), and words (2 a thread: Threefry holds a dozen registers each)
 _PRODUCTS, _WORDS = 8192, 256
@@ -64,6 +64,22 @@ def dense_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, i
     out = x.contiguous().clone()
     signed = [word - 2**64 if word >= 2**63 else word for word in key]
     _dense_steps[(triton.cdiv(paths, block),)](
-        out, F.contiguous(), s.contiguous(), cosines, sines, first_path, paths, dim, per_path, signed[0], signed[1], first_step, steps, D=D, W=W, block=block
+        out,
+        F.contiguous(),
+        s.contiguous(),
+        cosines,
+        sines,
+        first_path,
+        paths,
+        dim,
+        per_path,
+        signed[0],
+        signed[1],
+        first_step,
+        steps,
+        D=D,
+        W=W,
+        block=block,
+        **EXACT,
     )
     return out

@@ -1,13 +1,16 @@
 """Counter-based normals inside a GPU kernel: Threefry4x64-20 and Box–Muller in registers, as :mod:`sgdsde.threefry` and :mod:`sgdsde.box_muller` define them.
 
-The same sums, products, quotients and square roots: in Triton's interpreter equal to the CPU's to the last digit, on a device but for fused multiply–adds and
-a device's way of dividing. No table, no library function, no reduction of a large argument.
+The same sums, products, quotients and square roots, each rounded by itself (launch with ``EXACT``): so the numbers are the CPU's to the last digit, which the
+tests see in Triton's interpreter. No table, no library function, no reduction of a large argument.
 """
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
+
+#: options of a launch: a fused multiply–add would round otherwise than the two operations it stands for
+EXACT = {"enable_fp_fusion": False}
 
 
 @triton.jit
@@ -67,7 +70,7 @@ def _log_single(high):  # type: ignore[no-untyped-def]
     near = high >= 1518500250
     f = tl.where(near, ((0x7FFFFFFF - high).to(tl.float32) + 0.5) * -4.656612873077393e-10, f)
     e = tl.where(near, e * 0.0, e)
-    s = f / (f + 2.0)
+    s = tl.div_rn(f, f + 2.0)
     z = s * s
     half = (f * 0.5) * f
     R = ((z * _as(0.24279078841, z) + _as(0.28498786688, z)) * z + _as(0.40000972152, z)) * z + _as(0.66666662693, z)
@@ -117,7 +120,7 @@ def normal_pair(word, real: tl.constexpr):  # type: ignore[no-untyped-def]
     high = ((word >> 32) & 0x7FFFFFFF).to(tl.int32)
     low = (word & 0xFFFFFFFF).to(tl.uint32).to(tl.int32, bitcast=True)
     log = _log_single(high) if real == tl.float32 else _log_double(high)
-    radius = tl.sqrt(log * -2.0)
+    radius = tl.sqrt_rn(log * -2.0) if real == tl.float32 else tl.sqrt(log * -2.0)
     quarter = (low + 0x20000000) >> 30
     t = (low - (quarter << 30)).to(real)
     sine, cosine = _turned(t * _as(1.4629180792671596e-09, t))
