@@ -14,8 +14,10 @@ from clock import in_turn
 from floor_rates import Floors
 from models import ETA, SUBSTEPS, dense, element_wise, turned_well, well
 from page import Page, short
+from small_matrices import COLUMNS, rows
 
 import sgdsde as sg
+from sgdsde import compiled
 
 #: paths of the state-dependent rows, by model, and where eigenvectors are computed
 PATHS = {"SME1": (20_000, 20_000), "SME2": (20_000, 20_000), "HASME": (8_000, 1_000), "HASMEProduct": (8_000, 1_000)}
@@ -79,6 +81,13 @@ def main() -> None:
                 if (work, paths) == ("element-wise linear, d = 10", 100_000 // scale):
                     must = "≥ 0.75 of the rate of filling the same normals, a core"
                     page.promise("diagonal/linear ensembles, CPU", must, least / found, at_least=0.75, dtype=short(dtype), threads="1")
+    if compiled.available():
+        page.text("Small matrices by compiled loops (numba), against what runs without it; the turned double well in five and ten dimensions is made of these.")
+        small = page.table(COLUMNS)
+        for dtype in (torch.float32, torch.float64):
+            for dim, count, eigen, over_lapack, series, over_torch in rows(dtype, scale=scale, repeats=repeats):
+                gain = f"{over_lapack:.1f}" if over_lapack is not None else "LAPACK runs"
+                small.row(short(dtype), dim, f"{count:,}", f"{1e6 * eigen:.2f}", gain, f"{1e6 * series:.2f}", f"{over_torch:.1f}")
     page.close()
 
 

@@ -9,7 +9,7 @@ Both are backward stable, clusters and multiple eigenvalues included: UᵀU = I 
 that is built as U f(λ) Uᵀ is as accurate as f allows; no difference of eigenvalues is ever a divisor. Each matrix's numbers hang on it alone.
 
 From four dimensions on Householder's reflections and QL sweeps run over the batch where numba is installed (:mod:`sgdsde.compiled.tridiagonal_ql`), as accurate
-and as independent of neighbours, three to twenty times as fast as LAPACK on ten matrices and up. Else LAPACK, whose last digit may hang on where in memory a
+and as independent of neighbours, three to ten times as fast as LAPACK on a thousand matrices. Else LAPACK, whose last digit may hang on where in memory a
 matrix lies: without numba, beyond 32 dimensions, on other devices, where derivatives are taken, and for what is known to be constant.
 """
 
@@ -26,7 +26,7 @@ from sgdsde.types import may_look
 
 Matrices = Float[Tensor, "paths dim dim"]
 
-#: dimensions in which the compiled solver took at most three quarters of LAPACK's time for ten matrices, and less for more
+#: dimensions in which the compiled solver is faster than LAPACK from ten matrices on, and at least twice as fast from a hundred on (benchmarks/floors.md)
 COMPILED = range(4, 33)
 
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sgdsde import compiled
-from sgdsde.sdes import chebyshev
-from sgdsde.sdes.chebyshev import RADII, SeriesFunction, certified_times, norm_bound
+from sgdsde.sdes.chebyshev import RADII, SeriesFunction, certified_times, norm_bound, torch_times
 from sgdsde.sdes.functions import ell
 from sgdsde.sdes.matrix_functions import root_phi
 
@@ -45,9 +44,7 @@ def problems(draw: st.DrawFn) -> tuple[Tensor, list[Tensor]]:
 
 
 def by_torch(A: Tensor, vectors: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chebyshev, "COMPILED_UP_TO", 0)
-        return certified_times(A, ETA, FUNCTIONS, vectors)
+    return torch_times(A, ETA, FUNCTIONS, vectors)
 
 
 def distance(found: tuple[list[Tensor], Tensor], wanted: tuple[list[Tensor], Tensor], vectors: list[Tensor]) -> float:
@@ -138,7 +135,5 @@ def test_radii_are_met_to_the_last_digit() -> None:
     A[:, 0, 0] = norms
     vectors = list(torch.ones(2, len(norms), 4, dtype=T64))
     _, left = certified_times(A, 1.0, FUNCTIONS, vectors)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chebyshev, "COMPILED_UP_TO", 0)
-        assert torch.equal(left, certified_times(A, 1.0, FUNCTIONS, vectors)[1])
+    assert torch.equal(left, torch_times(A, 1.0, FUNCTIONS, vectors)[1])
     assert left.tolist() == [5]

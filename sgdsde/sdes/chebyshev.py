@@ -24,7 +24,7 @@ from sgdsde.symmetric import numbers_only
 RADII = (0.25, 0.5, 0.75)
 #: Chebyshev points from which coefficients are computed: aliasing is ρ⁻²⁵⁶ < 1e-88 at R = ¾
 _POINTS = 256
-#: dimensions up to which the compiled sum took less than three quarters of the time of torch's products
+#: dimensions up to which the compiled sum takes less than three quarters of the time of torch's products, for any number of paths (benchmarks/floors.md)
 COMPILED_UP_TO = 48
 #: more than the series of a function with its singularity at 1 could take
 _MOST_TERMS = 64
@@ -75,6 +75,11 @@ def certified_times(
     nothing."""
     if matrices.shape[-1] <= COMPILED_UP_TO and all(map(numbers_only, (matrices, *vectors))):
         return _side_by_side(matrices, eta, functions, vectors)
+    return torch_times(matrices, eta, functions, vectors)
+
+
+def torch_times(matrices: Tensor, eta: float, functions: Sequence[SeriesFunction], vectors: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """The same by torch's products, class by class: what the compiled loops are held against."""
     kinds = torch.bucketize(eta * norm_bound(matrices), torch.tensor(RADII, dtype=matrices.dtype, device=matrices.device))  # len(RADII) where none fits
     present = [k for k in range(len(RADII) + 1) if bool((kinds == k).any())]
     if len(present) == 1 and present[0] < len(RADII):
