@@ -26,7 +26,12 @@ from page import HERE, RESULTS, peer
 ORDER = ("floors", "ensembles", "increments", "scaling", "accuracy", "networks", "curvature", "exits", "blocks")
 PEERS = ("diffrax", "pyhessian", "hessian-eigenthings", "curvlinops")
 #: pages with commands of their own: file -> what it holds
-OTHERS = {"device.py": "a CUDA device", "faults.py": "kill, damage, resume, compare", "scheduler.py": "a plan for 10⁴ workers"}
+OTHERS = {
+    "device.py": "a CUDA device",
+    "instructions.py": "the fused GPU steps, counted",
+    "faults.py": "kill, damage, resume, compare",
+    "scheduler.py": "a plan for 10⁴ workers",
+}
 
 
 def run(name: str, folder: Path, quick: bool) -> bool:
