@@ -14,6 +14,7 @@ from torch import Tensor
 import sgdsde as sg
 from sgdsde import compiled, symmetric
 from sgdsde.kernels.unseen import Unseen
+from sgdsde.runs import identity
 from sgdsde.sdes import chebyshev
 from sgdsde.symmetric import constant_eigenpairs, eigenpairs, numbers_only
 from sgdsde.types import tallying
@@ -136,6 +137,26 @@ def test_numba_stays_out_until_it_is_needed() -> None:
         "sg.sdes.HASME(noise, 0.1).drift(0.0, torch.zeros(3, 6)); sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_runs_with_numba_and_without_are_different_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Last digits differ, so their blocks must not be mixed: numba's version, or its absence, is part of a run's identity."""
+    found, installed = set(), identity.metadata.version
+    for version in ("0.60", "0.61", None):
+
+        def known(name: str, version: str | None = version) -> str:
+            if name != "numba":
+                return installed(name)
+            if version is None:
+                raise identity.metadata.PackageNotFoundError(name)
+            return version
+
+        monkeypatch.setattr(identity.metadata, "version", known)
+        identity.code_digest.cache_clear()
+        found.add(identity.code_digest())
+    monkeypatch.undo()
+    identity.code_digest.cache_clear()
+    assert len(found) == 3
 
 
 @needs_numba

@@ -36,9 +36,9 @@ _FACES = (
     "listing.py",
 )
 _YET_NUMERICS = ("runs/reducers.py", "runs/study.py")
-_PACKAGES = ("sgdsde", "torch", "torchsde", "numpy", "scipy", "scikit-learn", "safetensors", "distributed")
-#: what decides the last bits beside the code
-_DECISIVE = ("torch", "torchsde", "numpy", "scipy", "scikit-learn")
+_PACKAGES = ("sgdsde", "torch", "torchsde", "numpy", "scipy", "scikit-learn", "numba", "llvmlite", "safetensors", "distributed")
+#: what decides the last bits beside the code, by its version or by being there
+_DECISIVE = ("torch", "torchsde", "numpy", "scipy", "scikit-learn", "numba", "llvmlite")
 
 
 def identity(name: str, config: Mapping[str, Any], code: str) -> str:
