@@ -2,6 +2,7 @@
 
     words of four 64-bit numbers:  threefry(counter = (i // 4, step, 0, 0), (key₀, key₁, 0, 0))[i % 4],   i = path·⌈width/2⌉ + j
     word j of a path is the pair of its coordinates 2j and 2j + 1  (the last is left out where it is beyond the width)
+    width 1:  word i is the pair of the paths 2i and 2i + 1
 
 So the same path gets the same numbers in a block of any size, after any resumption and whichever other paths have finished: on every CPU to the last digit
 (:mod:`sgdsde.box_muller`), with numba and without; on a GPU to rounding. Threefry has no multiplication, which vector instructions of CPUs lack in 64 bits.
@@ -38,12 +39,7 @@ def counter_normals(key: Key, step: int, paths: Int[Tensor, " P"], width: int, *
     """scale·N(0, I) for each of ``paths`` (ascending), on their device; float32 or float64."""
     if not width or not len(paths):
         return torch.zeros(len(paths), width, dtype=dtype, device=paths.device)
-    if paths.device.type == "cpu" and compiled.available():
-        from sgdsde.compiled.counter_fill import counter_fill
-
-        z = counter_fill(key, step, paths, width, dtype)
-    else:
-        z = normal_pairs(_words(key, step, paths, (width + 1) // 2), dtype).flatten(1)[:, :width]
+    z = _shared(key, step, paths, dtype) if width == 1 else _normals(key, step, paths, width, dtype)
     return z if scale == 1.0 else z * scale
 
 
@@ -67,6 +63,26 @@ def indices(words: Int[Tensor, "*shape"], n: int | Tensor) -> Int[Tensor, "*shap
 def uniforms(words: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """(⌊w/2¹²⌋ + ½)/2⁵² of each word, in float64: exact, never 0, never 1."""
     return (((words >> 12) & _MANTISSA).to(torch.float64) + 0.5) * 2.0**-52
+
+
+def _normals(key: Key, step: int, paths: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+    if paths.device.type == "cpu" and compiled.available():
+        from sgdsde.compiled.counter_fill import counter_fill
+
+        return counter_fill(key, step, paths, width, dtype)
+    return normal_pairs(_words(key, step, paths, (width + 1) // 2), dtype).flatten(1)[:, :width]
+
+
+def _shared(key: Key, step: int, paths: Tensor, dtype: torch.dtype) -> Tensor:
+    """Width 1, ``[P, 1]``: two paths a word."""
+    if paths.device.type != "cpu":
+        return _normals(key, step, paths // 2, 2, dtype).gather(1, (paths % 2)[:, None])
+    first, last = int(paths[0]), int(paths[-1])
+    if last - first + 1 == len(paths):
+        pairs = torch.arange(first // 2, last // 2 + 1)
+        return _normals(key, step, pairs, 2, dtype).view(-1, 1)[first % 2 : first % 2 + len(paths)]
+    pairs, place = torch.unique_consecutive(paths // 2, return_inverse=True)
+    return _normals(key, step, pairs, 2, dtype).view(-1, 1)[2 * place + paths % 2]
 
 
 def _words(key: Key, step: int, paths: Tensor, count: int) -> Tensor:

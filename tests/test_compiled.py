@@ -23,6 +23,8 @@ needs_numba = pytest.mark.skipif(not compiled.available(), reason="numba is not 
 
 def defined(step: int, paths: torch.Tensor, width: int, dtype: torch.dtype) -> torch.Tensor:
     """The normals as tensors define them, whatever is installed."""
+    if width == 1:
+        return normal_pairs(_words(KEY, step, paths // 2, 1), dtype).flatten(1).gather(1, (paths % 2)[:, None])
     return normal_pairs(_words(KEY, step, paths, (width + 1) // 2), dtype).flatten(1)[:, :width]
 
 
@@ -65,7 +67,20 @@ def linear(dim: int, noise_dim: int | None, dtype: torch.dtype) -> CountedLinear
 @pytest.mark.parametrize("dtype", [T32, T64])
 @pytest.mark.parametrize(
     ("paths", "first", "dim", "noise_dim"),
-    [(700, 0, 3, None), (70, 5, 1, None), (33, 7, 8, None), (9, 3, 1001, None), (300, 0, 2, 2), (70, 5, 3, 3), (65, 2, 1, 4), (40, 3, 5, 2), (130, 11, 16, 16)],
+    [
+        (700, 0, 3, None),
+        (70, 5, 1, None),
+        (71, 4, 1, None),
+        (1, 1, 1, None),
+        (33, 7, 8, None),
+        (9, 3, 1001, None),
+        (300, 0, 2, 2),
+        (70, 5, 3, 3),
+        (65, 2, 1, 4),
+        (150, 3, 4, 1),
+        (40, 3, 5, 2),
+        (130, 11, 16, 16),
+    ],
 )
 def test_linear_steps_are_the_formula(paths: int, first: int, dim: int, noise_dim: int | None, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mutants: one step late; the transpose; another order of the sum, which differs in the last digit and nowhere else."""
@@ -76,12 +91,12 @@ def test_linear_steps_are_the_formula(paths: int, first: int, dim: int, noise_di
     late = step(x, some, key=KEY, first_step=5, steps=5)
     assert torch.equal(x, kept)
     in_two = step(step(x, some, key=KEY, first_step=4, steps=2), some, key=KEY, first_step=6, steps=3)
-    alone = step(x[1:3], some[1:3], key=KEY, first_step=4, steps=5)
+    alone = step(x[:1], some[:1], key=KEY, first_step=4, steps=5)
     monkeypatch.setattr(counted_linear, "_fastest", lambda x, paths, diagonal: None)
     slow = step(x, some, key=KEY, first_step=4, steps=5)
     assert torch.equal(quick, slow)
     assert torch.equal(in_two, slow)
-    assert torch.equal(alone, slow[1:3])
+    assert torch.equal(alone, slow[:1])
     assert float((late - slow).abs().max()) > 1e-2
     if dim > 2:
         z = kept[:, : noise_dim or dim] if (noise_dim or dim) <= dim else kept.repeat(1, 2)[:, :noise_dim]
@@ -101,6 +116,7 @@ KERNELS = {
     "Heun on HA-SME, dense": lambda: sg.kernels.Heun(sg.sdes.HASME(quadratic(True), 0.5), 0.125),
     "exact": lambda: sg.kernels.ExactOU(sg.sdes.SME2(quadratic(True), 0.5), 0.5),
     "SGD, diagonal": lambda: sg.kernels.SGD(quadratic(False), 0.5),
+    "SGD, one dimension": lambda: sg.kernels.SGD(sg.noises.Gaussian(sg.objectives.Quadratic([0.7]), 0.3), 0.5),
     "SGD, dense": lambda: sg.kernels.SGD(quadratic(True), 0.5),
 }
 
@@ -110,17 +126,18 @@ def test_runs_are_the_same_however_they_are_cut(name: str, monkeypatch: pytest.M
     """Blocks, threads, saves, with numba and without: to the last digit. And the kernel's own step, driven by the same numbers, to rounding."""
     kernel = sg.kernels.CounterStreams(KERNELS[name]())
     options = {"horizon": 5.0, "seed": 3, "paths": 150, "progress": False}
-    whole = sg.simulate(kernel, [1.0, -1.0], **options).states[-1]  # type: ignore[arg-type]
+    start = [1.0, -1.0][: kernel.dim]
+    whole = sg.simulate(kernel, start, **options).states[-1]  # type: ignore[arg-type]
     assert kernel.leaps
-    cut = sg.simulate(kernel, [1.0, -1.0], block_size=37, save=[0.5, 1.0, 4.5, 5.0], **options).states[-1]  # type: ignore[arg-type]
+    cut = sg.simulate(kernel, start, block_size=37, save=[0.5, 1.0, 4.5, 5.0], **options).states[-1]  # type: ignore[arg-type]
     with ThreadPoolExecutor(2) as pool:
-        spread = sg.simulate(kernel, [1.0, -1.0], block_size=20, executor=pool, **options).states[-1]  # type: ignore[arg-type]
+        spread = sg.simulate(kernel, start, block_size=20, executor=pool, **options).states[-1]  # type: ignore[arg-type]
     assert torch.equal(whole, cut)
     assert torch.equal(whole, spread)
     monkeypatch.setattr(compiled, "available", lambda: False)
-    assert torch.equal(whole, sg.simulate(kernel, [1.0, -1.0], **options).states[-1])  # type: ignore[arg-type]
+    assert torch.equal(whole, sg.simulate(kernel, start, **options).states[-1])  # type: ignore[arg-type]
     monkeypatch.setattr("sgdsde.kernels.counter_streams.counted_linear", lambda kernel, theta: None)
-    stepped = sg.simulate(kernel, [1.0, -1.0], **options).states[-1]  # type: ignore[arg-type]
+    stepped = sg.simulate(kernel, start, **options).states[-1]  # type: ignore[arg-type]
     assert not kernel.leaps
     torch.testing.assert_close(whole, stepped, rtol=0, atol=1e-13)
 

@@ -24,7 +24,7 @@ INTERPRETED = """
     from sgdsde.kernels.fused import linear_steps
 
     key = key_of(3, "simulate")
-    for paths, width, first in ((700, 3, 0), (70, 1, 5), (33, 8, 7), (10, 11, 3)):
+    for paths, width, first in ((700, 3, 0), (33, 8, 7), (10, 11, 3)):
         for dtype in (torch.float64, torch.float32):
             x = torch.linspace(-1, 1, paths * width).reshape(paths, width).to(dtype)
             F, s, G = (torch.linspace(a, b, width).to(dtype) for a, b in ((0.5, 0.9), (-0.1, 0.1), (0.1, 0.3)))
@@ -40,7 +40,7 @@ INTERPRETED = """
     from sgdsde.kernels.fused_dense import dense_steps
 
     draws = torch.Generator().manual_seed(1)
-    for paths, dim, width, first in ((300, 2, 2, 0), (70, 3, 3, 5), (33, 8, 8, 7), (65, 1, 4, 2), (40, 5, 2, 3), (10, 16, 16, 11)):
+    for paths, dim, width, first in ((300, 2, 2, 0), (70, 3, 3, 5), (33, 8, 8, 7), (65, 1, 4, 2), (41, 4, 1, 3), (40, 5, 2, 3), (10, 16, 16, 11)):
         for dtype, close in ((torch.float64, 1e-14), (torch.float32, 4e-6)):
             x, F, s, G = (torch.randn(*shape, generator=draws).to(dtype) * 0.3 for shape in ((paths, dim), (dim, dim), (dim,), (dim, width)))
             kept = x.clone()
@@ -86,11 +86,11 @@ COMPILED = """
 
     from sgdsde.kernels.fused_dense import _dense_steps, program_size
 
-    names = "x F s Gc Gs first_path paths dim per_path key0 key1 first_step steps D W block".split()
+    names = "x F s Gc Gs first_path paths dim per_path key0 key1 first_step steps D W block share".split()
     for real, size in (("fp32", 4), ("fp64", 8)):
         for D, W in ((2, 1), (16, 8)):
-            kinds = [f"*{real}"] * 5 + ["i64"] + ["i32"] * 3 + ["i64"] * 2 + ["i32"] * 2 + ["constexpr"] * 3
-            constants = {(13,): D, (14,): W, (15,): program_size(D, W, size)}
+            kinds = [f"*{real}"] * 5 + ["i64"] + ["i32"] * 3 + ["i64"] * 2 + ["i32"] * 2 + ["constexpr"] * 4
+            constants = {(13,): D, (14,): W, (15,): program_size(D, W, size), (16,): 1}
             built = compile(ASTSource(fn=_dense_steps, signature=dict(zip(names, kinds)), constexprs=constants), target=GPUTarget("cuda", 90, 32))
             assert len(built.asm["cubin"]) > 1000 and "shf.l.wrap" in built.asm["ptx"]
     print("compiled")

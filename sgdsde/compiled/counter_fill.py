@@ -20,12 +20,10 @@ CHUNK = 128
 def counter_fill(key: tuple[int, int], step: int, paths: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     """N(0, I) ``[P, width]``."""
     z, count = torch.empty(len(paths), width, dtype=dtype), (width + 1) // 2
-    if int(paths[-1]) - int(paths[0]) + 1 != len(paths) or (width % 2 and width > 1):
-        _fill_normals(*_arguments(key, step, paths), count, z.numpy())
-    elif width == 1:
-        _fill_firsts(*_arguments(key, step, paths), z.flatten().numpy())
-    else:
+    if width % 2 == 0 and int(paths[-1]) - int(paths[0]) + 1 == len(paths):
         _fill_range(*_arguments(key, step, paths), count, z.flatten().numpy())
+    else:
+        _fill_normals(*_arguments(key, step, paths), count, z.numpy())
     return z
 
 
@@ -115,21 +113,6 @@ def _fill_range(key0, key1, step, paths, count, out):  # type: ignore[no-untyped
         here, there = halves[2 * skip : 2 * (skip + pairs)], out[2 * begin : 2 * (begin + pairs)]
         for i in range(pairs):
             there[2 * i], there[2 * i + 1] = normal_pair(here[2 * i], here[2 * i + 1], like)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fill_firsts(key0, key1, step, paths, out):  # type: ignore[no-untyped-def]
-    """Neighbours of width one: the first of each pair, and no more work for the second."""
-    block, skip = paths[0] // 4, paths[0] % 4
-    words = np.empty(4 * CHUNK + 4, np.uint64)
-    halves = words.view(np.int32)
-    like = out[0]
-    for begin in range(0, len(out), 4 * CHUNK):
-        pairs = min(4 * CHUNK, len(out) - begin)
-        fill_words(_counters(block + begin // 4, (skip + pairs + 3) // 4), step, key0, key1, words)
-        here, there = halves[2 * skip : 2 * (skip + pairs)], out[begin : begin + pairs]
-        for i in range(pairs):
-            there[i] = normal_pair(here[2 * i], here[2 * i + 1], like)[0]
 
 
 @njit(inline="always")

@@ -40,12 +40,20 @@ def _dense_steps(x, F, s, G, key0, key1, first_path, first_step, steps):  # type
         for row in range(rows):
             for i in range(dim):
                 here[i, row] = x[begin + row, i]
-        word = (first_path + begin) * count
-        counters = np.arange(word // 4, (word + rows * count - 1) // 4 + 1).astype(np.uint64)
+        first = first_path + begin
+        shared = first % 2 if width == 1 else 0  # in one dimension of noise two paths share a word
+        word = first // 2 if width == 1 else first * count
+        many = (shared + rows + 1) // 2 if width == 1 else rows * count
+        counters = np.arange(word // 4, (word + many - 1) // 4 + 1).astype(np.uint64)
         halves = words.view(np.int32)[2 * (word % 4) :]
         for step in range(first_step, first_step + steps):
             fill_words(counters, U(step), key0, key1, words)
-            _draw(halves, pairs[0], pairs[1], rows * count, z)
+            _draw(halves, pairs[0], pairs[1], many)
+            if width == 1:
+                for row in range(rows):
+                    z[0, row] = pairs[(shared + row) % 2, (shared + row) // 2]
+            else:
+                _spread(pairs[0], pairs[1], rows, z)
             for i in range(dim):
                 _fill(there[i], s[i])
                 for j in range(dim):
@@ -59,13 +67,19 @@ def _dense_steps(x, F, s, G, key0, key1, first_path, first_step, steps):  # type
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw(halves, cosines, sines, many, z):  # type: ignore[no-untyped-def]
-    """The normals of all paths, one coordinate a row of ``z``."""
-    like, count = cosines[0], len(z) // 2
+def _draw(halves, cosines, sines, many):  # type: ignore[no-untyped-def]
+    """The pairs of ``many`` words."""
+    like = cosines[0]
     for i in range(many):
         cosines[i], sines[i] = normal_pair(halves[2 * i], halves[2 * i + 1], like)
+
+
+@njit(cache=True, nogil=True)
+def _spread(cosines, sines, rows, z):  # type: ignore[no-untyped-def]
+    """The normals of all paths, one coordinate a row of ``z``."""
+    count = len(z) // 2
     for j in range(count):
-        for row in range(many // count):
+        for row in range(rows):
             z[2 * j, row] = cosines[row * count + j]
             z[2 * j + 1, row] = sines[row * count + j]
 

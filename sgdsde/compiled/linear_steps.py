@@ -22,7 +22,7 @@ _WORDS = {4: 512, 8: 256}
 
 
 def linear_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, int], first_path: int, first_step: int, steps: int) -> Tensor:
-    """``steps`` steps of paths first_path, first_path + 1, …; ``x [P, width]`` is left alone, F, s, G are ``[width]``."""
+    """``steps`` steps of paths first_path, first_path + 1, …; ``x [P, width]``, width ≥ 2, is left alone, F, s, G are ``[width]``."""
     out = x.contiguous().clone()
     count = (x.shape[1] + 1) // 2
     whole = 4 // math.gcd(count, 4)  # so many paths have a whole number of counters

@@ -44,7 +44,10 @@ class CountedLinear:
         """``steps`` steps of the ``paths`` (ascending) at ``x``, which is left alone."""
         quick = _fastest(x, paths, self.diagonal)
         if quick is not None:
-            return quick(x, self.F, self.s, self.G, key=key, first_path=int(paths[0]), first_step=first_step, steps=steps)
+            where = {"key": key, "first_step": first_step, "steps": steps}
+            if x.shape[1] == 1 and self.diagonal:
+                return _two_by_two(quick, x, self, int(paths[0]), where)
+            return quick(x, self.F, self.s, self.G, first_path=int(paths[0]), **where)
         one = diagonal_step if self.diagonal else dense_step
         for step in range(first_step, first_step + steps):
             x = one(x, self.F, self.s, self.G, counter_normals(key, step, paths, self.G.shape[-1], dtype=x.dtype))
@@ -95,6 +98,14 @@ def _fastest(x: Tensor, paths: Tensor, diagonal: bool) -> Any:
 
         return linear_steps if diagonal else dense_steps
     return None
+
+
+def _two_by_two(quick: Any, x: Tensor, step: CountedLinear, first: int, where: dict[str, Any]) -> Tensor:
+    """One dimension, where two paths share a word: as paths of two coordinates."""
+    skip, twice = first % 2, (part.expand(2) for part in (step.F, step.s, step.G))
+    both = x.new_zeros((skip + len(x) + 1) // 2, 2)
+    both.view(-1)[skip : skip + len(x)] = x[:, 0]
+    return quick(both, *twice, first_path=first // 2, **where).view(-1, 1)[skip : skip + len(x)]
 
 
 def _neighbours(paths: Tensor) -> bool:

@@ -78,28 +78,13 @@ def _linear_steps(x, F, s, G, first_word, skip, paths, width, per_path, key0, ke
 
 
 def linear_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, int], first_path: int, first_step: int, steps: int) -> Tensor:
-    """``steps`` fused steps of paths first_path, first_path + 1, …; ``x [P, width]`` is left alone, F, s, G are ``[width]`` (G holds √dt)."""
+    """``steps`` fused steps of paths first_path, first_path + 1, …; ``x [P, width ≥ 2]`` is left alone, F, s, G are ``[width]`` (G holds √dt)."""
     paths, width = x.shape
     per_path = (width + 1) // 2
     first_word, skip = divmod(first_path * per_path, 4)
     lanes = -(-(skip + paths * per_path) // 4)
     out = x.contiguous().clone()
     signed = [word - 2**64 if word >= 2**63 else word for word in key]
-    _linear_steps[(triton.cdiv(lanes, _BLOCK),)](
-        out,
-        F.contiguous(),
-        s.contiguous(),
-        G.contiguous(),
-        first_word,
-        skip,
-        paths,
-        width,
-        per_path,
-        signed[0],
-        signed[1],
-        first_step,
-        steps,
-        block=_BLOCK,
-        **EXACT,
-    )
+    points = (out, F.contiguous(), s.contiguous(), G.contiguous(), first_word, skip, paths, width, per_path)
+    _linear_steps[(triton.cdiv(lanes, _BLOCK),)](*points, signed[0], signed[1], first_step, steps, block=_BLOCK, **EXACT)
     return out

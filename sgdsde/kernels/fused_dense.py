@@ -20,7 +20,9 @@ _PRODUCTS, _WORDS = 8192, 256
 
 
 @triton.jit
-def _dense_steps(x, F, s, Gc, Gs, first_path, paths, dim, per_path, key0, key1, first_step, steps, D: tl.constexpr, W: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
+def _dense_steps(  # type: ignore[no-untyped-def]
+    x, F, s, Gc, Gs, first_path, paths, dim, per_path, key0, key1, first_step, steps, D: tl.constexpr, W: tl.constexpr, block: tl.constexpr, share: tl.constexpr
+):
     """``steps`` steps of all paths in place; Gc and Gs are the columns of G√dt that meet the cosines and the sines, ``[dim, per_path]``."""
     real: tl.constexpr = x.dtype.element_ty
     path = (tl.program_id(0) * block + tl.arange(0, block)).to(tl.int64)
@@ -32,7 +34,8 @@ def _dense_steps(x, F, s, Gc, Gs, first_path, paths, dim, per_path, key0, key1, 
     noisy = (i < dim)[:, None] & (w < per_path)[None, :]
     cosines = tl.load(Gc + i[:, None] * per_path + w[None, :], noisy, 0.0)
     sines = tl.load(Gs + i[:, None] * per_path + w[None, :], noisy, 0.0)
-    word = (path + first_path)[:, None] * per_path + w[None, :]
+    word = ((path + first_path) // share)[:, None] * per_path + w[None, :]  # in one dimension of noise two paths share a word
+    second = ((path + first_path) % share == 1)[:, None]
     lane = word % 4
     counter = (word // 4).to(tl.uint64)
     zero = counter * 0
@@ -42,6 +45,7 @@ def _dense_steps(x, F, s, Gc, Gs, first_path, paths, dim, per_path, key0, key1, 
     for step in range(steps):
         w0, w1, w2, w3 = threefry(counter, zero + (first_step + step).to(tl.uint64), k0, k1)
         u, v = normal_pair(tl.where(lane == 0, w0, tl.where(lane == 1, w1, tl.where(lane == 2, w2, w3))), real)
+        u = tl.where(second, v, u)
         kick = tl.sum(u[:, None, :] * cosines[None, :, :] + v[:, None, :] * sines[None, :, :], 2)
         at = tl.sum(at[:, None, :] * drift[None, :, :], 2) + shift[None, :] + kick
     tl.store(x + place, at, here)
@@ -63,23 +67,7 @@ def dense_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, i
     sines[:, : width // 2] = G[:, 1::2]
     out = x.contiguous().clone()
     signed = [word - 2**64 if word >= 2**63 else word for word in key]
-    _dense_steps[(triton.cdiv(paths, block),)](
-        out,
-        F.contiguous(),
-        s.contiguous(),
-        cosines,
-        sines,
-        first_path,
-        paths,
-        dim,
-        per_path,
-        signed[0],
-        signed[1],
-        first_step,
-        steps,
-        D=D,
-        W=W,
-        block=block,
-        **EXACT,
-    )
+    points = (out, F.contiguous(), s.contiguous(), cosines, sines, first_path, paths, dim, per_path)
+    shape = {"D": D, "W": W, "block": block, "share": 2 if width == 1 else 1}
+    _dense_steps[(triton.cdiv(paths, block),)](*points, signed[0], signed[1], first_step, steps, **shape, **EXACT)
     return out
