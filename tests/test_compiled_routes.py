@@ -139,6 +139,16 @@ def test_numba_stays_out_until_it_is_needed() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@needs_numba
+def test_where_no_folder_can_be_written_each_process_compiles() -> None:
+    """A function whose source numba cannot find has no place for its machine code; it runs all the same."""
+    from sgdsde.compiled.jit import compiled_loop
+
+    space: dict[str, Any] = {}
+    exec(compile("def double(x):\n    return 2 * x", "<nowhere>", "exec"), space)
+    assert compiled_loop(space["double"])(4) == 8
+
+
 def test_runs_with_numba_and_without_are_different_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Last digits differ, so their blocks must not be mixed: numba's version, or its absence, is part of a run's identity."""
     found, installed = set(), identity.metadata.version

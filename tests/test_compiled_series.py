@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import types
-from pathlib import Path
 
 import pytest
 import torch
+from compiled_mutants import mutant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -103,14 +102,10 @@ def test_mutants_are_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     """Each is compiled in the module's place and fails the bound that the module keeps, on paths of every class."""
     from sgdsde.compiled import series
 
-    right, wrong = MUTANTS[name]
-    source = Path(series.__file__).read_text(encoding="utf-8")
-    assert source.count(right) == 1
-    mutant = types.ModuleType("mutant")
-    exec(compile(source.replace(right, wrong).replace("cache=True", "cache=False"), "mutant", "exec"), mutant.__dict__)
+    changed = mutant(series, *MUTANTS[name])
     A, vectors = problem(5, T64, [0.2, 0.45, 0.7, 0.9] * 5, 3)
     assert distance(certified_times(A, ETA, FUNCTIONS, vectors), by_torch(A, vectors), vectors) < APART
-    monkeypatch.setattr(series, "series_into", mutant.series_into)
+    monkeypatch.setattr(series, "series_into", changed.series_into)
     assert not distance(certified_times(A, ETA, FUNCTIONS, vectors), by_torch(A, vectors), vectors) < APART
 
 

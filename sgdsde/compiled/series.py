@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sgdsde.compiled.jit import compiled_loop
 from sgdsde.compiled.lanes import BYTES, fabs, fma, load, select, spread, sqrt, store
 
-_compiled: Any = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
-
-@_compiled
+@compiled_loop
 def series_into(A: Any, eta: float, radii: Any, coefficients: Any, lengths: Any, vectors: Any, results: Any, outside: Any) -> None:
     """h(ηA)v of A ``[P, n, n]``, v ``[vectors, P, n]`` and a series for each vector and radius, ``[vectors, radii, terms]``, filled up with zeros.
 
@@ -40,7 +38,7 @@ def series_into(A: Any, eta: float, radii: Any, coefficients: Any, lengths: Any,
                     results[m, first + w, i] = total[(m * n + i) * width + w] + 0.0  # zeros become positive: terms of others may change their sign
 
 
-@_compiled
+@compiled_loop
 def _take(A: Any, vectors: Any, a: Any, v: Any, width: int) -> None:
     """Path w to lane w; zero where there are fewer paths than lanes."""
     given, n = A.shape[0], A.shape[1]
@@ -56,7 +54,7 @@ def _take(A: Any, vectors: Any, a: Any, v: Any, width: int) -> None:
                 v[(m * n + i) * width + w] = vectors[m, w, i]
 
 
-@_compiled
+@compiled_loop
 def _sum(n: int, a: Any, eta: Any, radii: Any, coefficients: Any, lengths: Any, now: Any, before: Any, total: Any, kind: Any) -> None:
     """The lanes' radii and their sums."""
     real = a.dtype.type
@@ -103,7 +101,7 @@ def _sum(n: int, a: Any, eta: Any, radii: Any, coefficients: Any, lengths: Any, 
             new, old = old, new
 
 
-@_compiled
+@compiled_loop
 def _own(coefficients: Any, m: int, k: int, mine: Any) -> Any:
     """Coefficient k of function m, of each lane's own series."""
     real = coefficients.dtype.type

@@ -16,17 +16,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sgdsde.compiled.jit import compiled_loop
 from sgdsde.compiled.lanes import BYTES, any_of, fabs, fma, load, select, spread, sqrt, store
 
 #: sweeps for one eigenvalue; LAPACK allows 30 in the mean
 MOST_SWEEPS = 60
 
-_compiled: Any = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 
-
-@_compiled
+@compiled_loop
 def eigenpairs_into(A: Any, values: Any, vectors: Any, most: int) -> bool:
     """λ ``[P, n]`` and U ``[P, n, n]`` of A ``[P, n, n]``, n ≥ 2, finite and in C order, of which the lower triangle is read.
 
@@ -49,7 +47,7 @@ def eigenpairs_into(A: Any, values: Any, vectors: Any, most: int) -> bool:
     return failed
 
 
-@_compiled
+@compiled_loop
 def _take(A: Any, a: Any, scale: Any, width: int) -> None:
     """Lower triangles, matrix w to lane w, largest entries brought into [½, 1); zero where there are fewer matrices than lanes."""
     given, n = A.shape[0], A.shape[1]
@@ -69,7 +67,7 @@ def _take(A: Any, a: Any, scale: Any, width: int) -> None:
                     a[(i * n + j) * width + w] = A[w, i, j] * down
 
 
-@_compiled
+@compiled_loop
 def _give(d: Any, q: Any, open_: Any, scale: Any, values: Any, vectors: Any, width: int) -> bool:
     """Lane w to matrix w; + 0 makes zeros positive, whose sign rotations by nothing may change."""
     given, n = values.shape
@@ -86,7 +84,7 @@ def _give(d: Any, q: Any, open_: Any, scale: Any, values: Any, vectors: Any, wid
     return failed
 
 
-@_compiled
+@compiled_loop
 def _reduce(n: int, a: Any, d: Any, e: Any, tau: Any, v: Any, p: Any) -> None:
     """A to tridiagonal form; the reflections' v stay in the columns of a."""
     real = a.dtype.type
@@ -134,7 +132,7 @@ def _reduce(n: int, a: Any, d: Any, e: Any, tau: Any, v: Any, p: Any) -> None:
     store(e, n - 1, zero)
 
 
-@_compiled
+@compiled_loop
 def _accumulate(n: int, a: Any, tau: Any, v: Any, q: Any) -> None:
     """Q, the product of the reflections, its columns as the rows of q."""
     zero, one = spread(a.dtype.type(0)), spread(a.dtype.type(1))
@@ -154,7 +152,7 @@ def _accumulate(n: int, a: Any, tau: Any, v: Any, q: Any) -> None:
                 store(q, j * n + i, load(q, j * n + i) - load(v, i) * along)
 
 
-@_compiled
+@compiled_loop
 def _sweep(n: int, d: Any, e: Any, q: Any, open_: Any, most: int) -> None:
     """d to eigenvalues, the rows of q to eigenvectors; ``open_``: 1 where it did not end."""
     real = d.dtype.type
