@@ -10,6 +10,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from sgdsde.compiled.jit import compiled_loop
 from sgdsde.compiled.pairs import normal_pair
 from sgdsde.compiled.words import U, fill_words
 
@@ -38,7 +39,7 @@ def _arguments(key: tuple[int, int], step: int, paths: Tensor) -> tuple:
     return U(key[0]), U(key[1]), U(step), paths.contiguous().numpy()
 
 
-@njit(cache=True, nogil=True)
+@compiled_loop
 def _lanes(paths, count):  # type: ignore[no-untyped-def]
     """The counters that the paths (ascending) need, each once, and where in their words each path's begin."""
     counters = np.empty(len(paths) * (count // 4 + 2), np.uint64)
@@ -59,7 +60,7 @@ def _lanes(paths, count):  # type: ignore[no-untyped-def]
     return counters[:found], begins
 
 
-@njit(cache=True, nogil=True)
+@compiled_loop
 def _fill_rows(key0, key1, step, paths, count, out):  # type: ignore[no-untyped-def]
     counters, begins = _lanes(paths, count)
     words = np.empty(4 * CHUNK, np.uint64)
@@ -77,7 +78,7 @@ def _fill_rows(key0, key1, step, paths, count, out):  # type: ignore[no-untyped-
             row += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _fill_normals(key0, key1, step, paths, count, out):  # type: ignore[no-untyped-def]
     counters, begins = _lanes(paths, count)
     words = np.empty(4 * CHUNK, np.uint64)
@@ -100,7 +101,7 @@ def _fill_normals(key0, key1, step, paths, count, out):  # type: ignore[no-untyp
             row += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _fill_range(key0, key1, step, paths, count, out):  # type: ignore[no-untyped-def]
     """Neighbours of even width: pair follows pair."""
     block, skip = paths[0] * count // 4, paths[0] * count % 4

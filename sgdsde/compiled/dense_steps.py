@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
+from sgdsde.compiled.jit import compiled_loop
 from sgdsde.compiled.pairs import normal_pair
 from sgdsde.compiled.words import U, fill_words
 
@@ -27,7 +28,7 @@ def dense_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, i
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _dense_steps(x, F, s, G, key0, key1, first_path, first_step, steps):  # type: ignore[no-untyped-def]
     dim, width = G.shape
     count = (width + 1) // 2
@@ -66,7 +67,7 @@ def _dense_steps(x, F, s, G, key0, key1, first_path, first_step, steps):  # type
                 x[begin + row, i] = here[i, row]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _draw(halves, cosines, sines, many):  # type: ignore[no-untyped-def]
     """The pairs of ``many`` words."""
     like = cosines[0]
@@ -74,7 +75,7 @@ def _draw(halves, cosines, sines, many):  # type: ignore[no-untyped-def]
         cosines[i], sines[i] = normal_pair(halves[2 * i], halves[2 * i + 1], like)
 
 
-@njit(cache=True, nogil=True)
+@compiled_loop
 def _spread(cosines, sines, rows, z):  # type: ignore[no-untyped-def]
     """The normals of all paths, one coordinate a row of ``z``."""
     count = len(z) // 2

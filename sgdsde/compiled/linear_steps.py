@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from torch import Tensor
 
+from sgdsde.compiled.jit import compiled_loop
 from sgdsde.compiled.pairs import normal_pair
 from sgdsde.compiled.words import U, fill_words
 
@@ -32,7 +32,7 @@ def linear_steps(x: Tensor, F: Tensor, s: Tensor, G: Tensor, *, key: tuple[int, 
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _linear_steps(x, F, s, G, key0, key1, first_path, first_step, steps, rows):  # type: ignore[no-untyped-def]
     paths, width = x.shape
     count = (width + 1) // 2
@@ -60,7 +60,7 @@ def _linear_steps(x, F, s, G, key0, key1, first_path, first_step, steps, rows): 
                 x[begin + row, c] = (sines if c % 2 else cosines)[0, row * count + c // 2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def _walk(cosines, sines, words, halves, counters, pairs, key0, key1, first_step, steps, like):  # type: ignore[no-untyped-def]
     """The steps; the rows of both are points, F, s and G of the coordinates that take the cosines, or the sines."""
     x, F, s, G = cosines[0], cosines[1], cosines[2], cosines[3]

@@ -13,6 +13,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from sgdsde.box_muller import DOUBLE, NEAR, SINGLE, TURN
+from sgdsde.compiled.jit import compiled_loop
 
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 _EDGE_S, _NEAR = i4(SINGLE[0]), i4(NEAR)
@@ -94,7 +95,7 @@ def _chosen(low, high, like):  # type: ignore[no-untyped-def]
     return lambda low, high, like: _double(low, high)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_loop
 def fill_pairs(halves, cosines, sines):  # type: ignore[no-untyped-def]
     """The pairs of words, given as two int32 each."""
     like = cosines[0]

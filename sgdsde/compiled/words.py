@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sgdsde.compiled.jit import compiled_loop
 from sgdsde.threefry import PARITY, ROTATIONS
 
 U = np.uint64
@@ -47,7 +48,7 @@ def _odd(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
     return x0, x1, x2, x3
 
 
-@njit(cache=True, nogil=True)
+@compiled_loop
 def fill_words(counters, step, key0, key1, out):  # type: ignore[no-untyped-def]
     """Four words of each of the ``counters`` (uint64), one after the other in ``out``; the key's other two words are 0."""
     key4 = _PARITY ^ key0 ^ key1
