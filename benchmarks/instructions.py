@@ -75,16 +75,14 @@ def main() -> None:
         f"a step's instructions allows an H100 ({UNITS} multiprocessors at {CLOCK / 1e9} GHz, {ISSUE} warp instructions a clock in all, {INTEGER} of integers,",
         f"{DOUBLE} of float64): no wait is counted. What is promised, and not yet measured, is 10¹¹ coordinate-steps a second of element-wise models.",
     )
-    table = page.table(["dtype", "steps", "registers", "bytes spilled", "instructions a step", "coordinates", "clocks", "bound, coordinate-steps/s"])
+    table = page.table(["dtype", "threads", "steps", "registers", "bytes spilled", "instructions a step", "coordinates", "clocks", "bound, coordinate-steps/s"])
     for real, size in (("fp32", 4), ("fp64", 8)):
         for dense in (None, (2, 1), (4, 2), (16, 8)):
             counts, registers, spilled = loop(binary(dense, real))
             coordinates = 8 * 32 if dense is None else dense[0] * program_size(*dense, size) / 4  # of a warp: a program has four
             rate = coordinates / clocks(counts) * UNITS * CLOCK
             name = "element-wise" if dense is None else f"dense, d = {dense[0]}"
-            table.row(
-                real.replace("fp", "float"), name, registers, spilled, counts.total(), f"{coordinates:.0f} a warp", f"{clocks(counts):.0f}", f"{rate:.1e}"
-            )
+            table.row(real.replace("fp", "float"), name, registers, spilled, counts.total(), f"{coordinates:.0f}", f"{clocks(counts):.0f}", f"{rate:.1e}")
     page.close()
 
 
