@@ -82,7 +82,17 @@ def main() -> None:
             coordinates = 8 * 32 if dense is None else dense[0] * program_size(*dense, size) / 4  # of a warp: a program has four
             rate = coordinates / clocks(counts) * UNITS * CLOCK
             name = "element-wise" if dense is None else f"dense, d = {dense[0]}"
-            table.row(real.replace("fp", "float"), name, registers, spilled, counts.total(), f"{coordinates:.0f}", f"{clocks(counts):.0f}", f"{rate:.1e}")
+            table.row(
+                real.replace("fp", "float"),
+                "a warp of 32",
+                name,
+                registers,
+                spilled,
+                counts.total(),
+                f"{coordinates:.0f}",
+                f"{clocks(counts):.0f}",
+                f"{rate:.1e}",
+            )
     page.close()
 
 
