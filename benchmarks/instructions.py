@@ -36,7 +36,7 @@ def binary(dense: tuple[int, int] | None, real: str) -> bytes:
         kinds = [f"*{real}"] * 4 + ["i64"] + ["i32"] * 4 + ["i64"] * 2 + ["i32"] * 2 + ["constexpr"]
         source = ASTSource(fn=_linear_steps, signature=dict(zip(names, kinds, strict=True)), constexprs={(13,): _BLOCK})
     else:
-        names = ["x", "F", "s", "Gc", "Gs", "first_path", "paths", "dim", "per_path", "key0", "key1", "first_step", "steps", "D", "W", "block"]
+        names = ["x", "F", "s", "Gc", "Gs", "first_path", "paths", "dim", "per_path", "key0", "key1", "first_step", "steps", "D", "W", "block", "share"]
         kinds = [f"*{real}"] * 5 + ["i64"] + ["i32"] * 3 + ["i64"] * 2 + ["i32"] * 2 + ["constexpr"] * 4
         constants = {(13,): dense[0], (14,): dense[1], (15,): program_size(*dense, 4 if real == "fp32" else 8), (16,): 1}
         source = ASTSource(fn=_dense_steps, signature=dict(zip(names, kinds, strict=True)), constexprs=constants)
