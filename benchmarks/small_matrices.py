@@ -24,7 +24,7 @@ def rows(dtype: torch.dtype, *, scale: int, repeats: int) -> Iterator[tuple[int,
     """(d, matrices, seconds a matrix and gain of eigenvectors, of series). Norms of ηH are uniform on (0, .75): all series are met, and no path is left."""
     functions = [SeriesFunction(ell), SeriesFunction(root_phi)]
     for dim in DIMS:
-        for count in (c // scale or 1 for c in COUNTS if c * dim**2 <= MOST):
+        for count in sorted({c // scale or 1 for c in COUNTS if c * dim**2 <= MOST}):
             generator = torch.Generator().manual_seed(dim)
             A = torch.randn(count, dim, dim, dtype=dtype, generator=generator)
             A = A + A.transpose(1, 2)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,3 +182,27 @@ def test_dimensions_beyond_go_to_lapack() -> None:
         assert same_bits(eigenpairs(A)[0], torch.linalg.eigh(A)[0])
     assert not same_bits(eigenpairs(symmetric_ones(3, COMPILED.stop - 1))[1], torch.linalg.eigh(symmetric_ones(3, COMPILED.stop - 1))[1])
     assert symmetric.COMPILED.start == 4
+
+
+_BITS = """
+import hashlib, torch
+from sgdsde.compiled.tridiagonal_ql import eigenpairs_into
+digest = hashlib.sha256()
+for dtype in (torch.float64, torch.float32):
+    A = torch.randint(-999, 1000, (21, 9, 9), generator=torch.Generator().manual_seed(1)).to(dtype).div_(997)
+    values, vectors = A.new_empty(21, 9), torch.empty_like(A)
+    eigenpairs_into(A.numpy(), values.numpy(), vectors.numpy(), 60)
+    digest.update(values.numpy().tobytes() + vectors.numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_the_same_bits_with_shorter_registers_and_no_fused_products(tmp_path: Path) -> None:
+    """Compiled for this processor and for the plainest of its kind: no operation is reordered, and fma is fma where a function has to do it."""
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    digests = [
+        subprocess.run([sys.executable, "-c", _BITS], env={**os.environ, **machine}, capture_output=True, text=True, check=True).stdout
+        for machine in ({}, plain)
+    ]
+    assert digests[0] == digests[1] != ""
