@@ -53,7 +53,11 @@ class Minibatch(CountedNoise):
         return self.batch_size
 
     def draw_of(self, theta: Tensor, words: Tensor) -> Tensor:
-        return weighted_grad(self.objective, theta, None, indices(words, self.objective.n))
+        return weighted_grad(self.objective, theta, None, self.batches_of(words))
+
+    def batches_of(self, words: Tensor) -> Tensor:
+        """The samples that ``words`` stand for, ``[P, B]``."""
+        return indices(words, self.objective.n)
 
     def weights(self, z: Tensor) -> Tensor:
         """The samples' weights in Rz, ``[P, n]``."""

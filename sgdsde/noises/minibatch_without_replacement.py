@@ -71,8 +71,11 @@ class MinibatchWithoutReplacement(CountedNoise):
         return self.objective.n if self._dense else self.batch_size
 
     def draw_of(self, theta: Tensor, words: Tensor) -> Tensor:
-        batch = words.topk(self.batch_size, dim=1, sorted=False).indices if self._dense else _floyd(words, self.objective.n)
-        return weighted_grad(self.objective, theta, None, batch)
+        return weighted_grad(self.objective, theta, None, self.batches_of(words))
+
+    def batches_of(self, words: Tensor) -> Tensor:
+        """The samples that ``words`` stand for, ``[P, B]``, all different."""
+        return words.topk(self.batch_size, dim=1, sorted=False).indices if self._dense else _floyd(words, self.objective.n)
 
     @property
     def _dense(self) -> bool:
