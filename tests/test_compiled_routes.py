@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +149,21 @@ def test_where_no_folder_can_be_written_each_process_compiles() -> None:
     space: dict[str, Any] = {}
     exec(compile("def double(x):\n    return 2 * x", "<nowhere>", "exec"), space)
     assert compiled_loop(space["double"])(4) == 8
+
+
+@needs_numba
+def test_kept_machine_code_is_that_of_these_sources(tmp_path: Path) -> None:
+    """A second process loads what the first compiled; after a change in a neighbouring file (here of the stamp) it compiles anew."""
+    code = (
+        "import sys; from sgdsde.compiled import jit; {change}import numpy as np; from sgdsde.compiled.words import U, fill_words; "
+        "fill_words(np.zeros(1, U), U(0), U(0), U(0), np.zeros(4, U)); print(len(fill_words.stats.cache_hits), len(fill_words.stats.cache_misses))"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = []
+    for change in ("", "", "jit.stamp = lambda: 'other'; ", "jit.stamp = lambda: 'other'; "):
+        done = subprocess.run([sys.executable, "-c", code.format(change=change)], env=environment, capture_output=True, text=True, check=True)
+        found.append(tuple(int(word) for word in done.stdout.split()))
+    assert found == [(0, 1), (1, 0), (0, 1), (1, 0)]
 
 
 def test_runs_with_numba_and_without_are_different_runs(monkeypatch: pytest.MonkeyPatch) -> None:

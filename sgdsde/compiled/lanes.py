@@ -3,8 +3,6 @@
 A loop over lanes becomes vector instructions only if LLVM sees that its arrays do not overlap, and short loops of known length it unrolls before it looks. Here
 the vector is the type: ``x * y + z`` on lanes is what the processor does (one AVX-512 register, two of AVX2, four of NEON), branches are ``select``, and a lane
 never meets its neighbours. No operation may be reordered, and products are fused with sums only where ``fma`` says so: the numbers are those of any machine.
-
-numba's cache of machine code looks at the file of the function that it holds, not at this one: after a change here, empty ``__pycache__``.
 """
 
 from __future__ import annotations
