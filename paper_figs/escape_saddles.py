@@ -5,7 +5,7 @@ from __future__ import annotations
 from sgdsde.figures import Figure, Sheet, Stored
 from sgdsde.plots import Panel
 
-LOOKS = {"falling direction": "PrincipalFlow", "theory for SGD": "GradientFlow"}
+LOOKS = {"falling direction": "GradientFlow", "theory for SGD": "GradientFlow"}
 
 
 def draw(stored: Stored) -> Sheet:

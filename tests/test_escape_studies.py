@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,13 +74,14 @@ def test_profiles_are_configurations_that_can_run(name: str) -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_the_figure_is_drawn_from_the_table_alone(name: str, tmp_path: Path) -> None:
-    """The same numbers in the same looks, with no label of the study lost."""
-    summary = small_run(name)[2]
+    """The same numbers in the same looks, with no label of the study lost; of the configuration captions only."""
+    config, _, summary = small_run(name)
     (tmp_path / "figure.csv").write_text(csv_of(summary.panels), encoding="utf-8")
     table = read_table(tmp_path / "figure.csv")
     stem = name.replace("-", "_")
     ((_, (figure, _)),) = load_figures((stem,), folder_of_figures()).items()
-    stored: Any = SimpleNamespace(study=lambda asked: SimpleNamespace(table=table) if asked == name else None)
+    facts = SimpleNamespace(table=table, config=asdict(config))
+    stored: Any = SimpleNamespace(study=lambda asked: facts if asked == name else None)
     sheet = figure.draw(stored)
     assert len(sheet.panels) == len(summary.panels)
     assert sum(len(panel.series) for panel in sheet.panels) == sum(len(panel.series) for panel in summary.panels)
