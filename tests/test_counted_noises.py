@@ -12,8 +12,8 @@ import scipy.stats
 import torch
 
 import sgdsde as sg
+from sgdsde.box_muller import normal_pairs
 from sgdsde.counter import counter_words, indices, key_of, uniforms
-from sgdsde.noise import CountedNoise
 from sgdsde.noises import minibatch_without_replacement
 from sgdsde.types import InputError
 
@@ -23,6 +23,18 @@ LINE = sg.objectives.LeastSquares(
     torch.tensor([[1.0], [2.0], [0.5], [1.5], [0.8], [1.2], [2.2]], dtype=T64), torch.tensor([0.3, -1.0, 2.0, 0.5, 0.1, -0.7, 1.4], dtype=T64)
 )
 SIGNS = sg.objectives.SharedCurvature([1.0], [[-1.0], [1.0]])
+X = torch.tensor([[1.0, 0.2], [-0.5, 1.0], [0.3, -1.2], [0.9, 0.4], [-1.1, -0.6]], dtype=T64)
+
+
+def linear(outputs: int, loss: str, targets: torch.Tensor) -> sg.objectives.Network:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        module = torch.nn.Linear(2, outputs).double()
+    return sg.objectives.Network(module, loss, X, targets)
+
+
+REGRESSION = linear(1, "mse", X[:, :1] - 0.5 * X[:, 1:])
+CHANCES = linear(3, "cross_entropy", torch.tensor([[0.2, 0.0, 0.8], [0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.0, 0.3, 0.7], [0.1, 0.6, 0.3]], dtype=T64))
 NOISES: dict[str, Any] = {
     "Rademacher": sg.noises.Minibatch(SIGNS, 1),
     "with replacement": sg.noises.Minibatch(LINE, 3),
@@ -30,6 +42,9 @@ NOISES: dict[str, Any] = {
     "without, many": sg.noises.MinibatchWithoutReplacement(LINE, 5),
     "stable": sg.noises.SymmetricStable(sg.objectives.PeriodicWell(), 1.5, 0.1),
     "stable in the plane": sg.noises.SymmetricStable(sg.objectives.Quadratic([1.0, 0.5]), 1.2, [0.3, 0.1]),
+    "label noise": sg.noises.LabelNoise(sg.noises.Minibatch(REGRESSION, 3), 0.7),
+    "label noise, full batch": sg.noises.LabelNoise(sg.noises.MinibatchWithoutReplacement(REGRESSION, 5), 0.7),
+    "sampled labels": sg.noises.SampledLabels(sg.noises.MinibatchWithoutReplacement(CHANCES, 2)),
 }
 
 
@@ -116,6 +131,49 @@ def test_the_law_is_that_of_the_generator(name: str) -> None:
         assert scipy.stats.ks_2samp(halved.numpy(), drawn[:, i].numpy()).pvalue < 1e-6
 
 
+def test_labels_are_drawn_with_their_chances() -> None:
+    """One sample after the other, 50,000 labels each, by χ²; false alarm 1e-6 each, resolves 2 % of a label's share. A chance of 0 is never drawn, one of 1
+    always. Mutant: the samples' chances handed to their neighbours.
+    """
+    noise = NOISES["sampled labels"]
+    theta = CHANCES.flatten()[None]
+    rows = torch.arange(5).repeat(10_000)[:, None].repeat(1, 5)
+    drawn = noise.fresh_of(theta, rows, words(50_000, 5))
+    assert bool((drawn.sum(2) == 1).all())
+    for i in range(5):
+        counts, q = drawn[i::5].flatten(0, 1).sum(0), CHANCES.targets.original[i]
+        assert bool((counts[q == 0] == 0).all())
+        if int((q > 0).sum()) > 1:
+            expected = 50_000 * q[q > 0]
+            assert scipy.stats.chisquare(counts[q > 0], expected).pvalue > 1e-6
+            assert scipy.stats.chisquare(counts[q > 0], expected.roll(1)).pvalue < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, T64])
+def test_extreme_words_draw_labels_too(dtype: torch.dtype) -> None:
+    """The smallest and the largest uniform number, with a last class and a first class of chance 0."""
+    q = torch.tensor([[0.0, 0.1, 0.9, 0.0], [0.0, 1 / 3, 1 / 3, 1 / 3]], dtype=dtype)
+    with torch.random.fork_rng(devices=[]):
+        module = torch.nn.Linear(1, 4).to(dtype)
+    network = sg.objectives.Network(module, "cross_entropy", torch.ones(2, 1, dtype=dtype), q)
+    noise = sg.noises.SampledLabels(sg.noises.Minibatch(network, 2))
+    low, high = 0, -1  # words: uniform numbers 2⁻⁵³ and 1 − 2⁻⁵³
+    drawn = noise.fresh_of(network.flatten()[None], torch.tensor([[0, 1], [0, 1]]), torch.tensor([[low, low], [high, high]]))
+    assert drawn.dtype == dtype
+    assert drawn.argmax(2).tolist() == [[1, 1], [2, 3]]
+
+
+def test_label_noise_is_the_words_normals() -> None:
+    """Targets y + s·z, z the Box–Muller pairs of the last words, in order; an odd count leaves the last number out."""
+    noise = NOISES["label noise"]
+    assert noise.words == 3 + 2
+    w = words(7, noise.words)
+    rows = noise.noise.batches_of(w[:, :3])
+    z = normal_pairs(w[:, 3:], T64).reshape(7, 4)[:, :3, None]
+    expected = REGRESSION.grad_with_targets(REGRESSION.flatten().expand(7, -1), rows, REGRESSION.targets.original[rows] + 0.7 * z)
+    assert torch.equal(noise.draw_of(REGRESSION.flatten().expand(7, -1), w), expected)
+
+
 def test_steps_and_coordinates_are_independent() -> None:
     """Correlations of signs between steps, coordinates and neighbours over 50,000 paths; false alarm 1e-6 each. Mutant: a step used twice."""
     noise = NOISES["stable in the plane"]
@@ -128,10 +186,13 @@ def test_steps_and_coordinates_are_independent() -> None:
 
 
 def test_float32_paths_follow_float64() -> None:
-    for name in ("with replacement", "stable"):
-        kernel = sg.kernels.CounterStreams(sg.kernels.SGD(NOISES[name], 0.1))
+    for name in ("with replacement", "stable", "label noise"):
+        noise = NOISES[name]
+        kernel = sg.kernels.CounterStreams(sg.kernels.SGD(noise, 0.1))
+        dim = noise.objective.dim
         ends = [
-            sg.simulate(kernel, torch.full((1,), 0.2, dtype=dtype), horizon=0.5, paths=50, seed=3, progress=False).states[-1] for dtype in (torch.float32, T64)
+            sg.simulate(kernel, torch.full((dim,), 0.2, dtype=dtype), horizon=0.5, paths=50, seed=3, progress=False).states[-1]
+            for dtype in (torch.float32, T64)
         ]
         torch.testing.assert_close(ends[0].double(), ends[1], rtol=1e-5, atol=1e-5)
 
@@ -143,11 +204,6 @@ def test_a_paths_words_do_not_hang_on_its_company() -> None:
 
 
 def test_what_cannot_be_counted_is_refused() -> None:
-    assert not isinstance(sg.noises.SampledLabels.examples()[0], CountedNoise)
-    with pytest.raises(InputError, match="not driven by a Brownian motion"):
-        sg.kernels.CounterStreams(sg.kernels.SGD(sg.noises.SampledLabels.examples()[0], 0.1))
-    with pytest.raises(InputError, match="OptimizerSGD"):
-        sg.kernels.CounterStreams(sg.kernels.OptimizerSGD(NOISES["with replacement"], 0.1))
     numbered = sg.kernels.CounterStreams(sg.kernels.SGD(NOISES["Rademacher"], 0.1))
     with pytest.raises(InputError, match="copies would move alike"):
         sg.QuasiStationary(numbered, [0.0], sg.regions.Interval(-1.0, 1.0), burn_in=1.0)

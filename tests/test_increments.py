@@ -219,9 +219,6 @@ def test_weak_increments_are_refused_where_the_law_counts() -> None:
             sg.kernels.WeakIncrements(kernel)
     with pytest.raises(InputError, match="drives SGD with a Gaussian noise"):
         sg.kernels.CounterStreams(weak)
-    labels = sg.kernels.SGD(sg.noises.SampledLabels.examples()[0], 0.1)
-    with pytest.raises(InputError, match="not driven by a Brownian motion"):
-        sg.kernels.CounterStreams(labels)
 
 
 def test_a_path_that_fails_leaves_the_others_numbers_alone() -> None:

@@ -13,7 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from sgdsde.kernel import Kernel, State
+from sgdsde.kernel import State
+from sgdsde.kernels.draws import DrawnKernel, Draws
 from sgdsde.kernels.schedule import Constant, Cosine, Schedule
 from sgdsde.kernels.sgd import SGD
 from sgdsde.kernels.update import HeavyBall, Plain, Update
@@ -23,7 +24,7 @@ from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, expected
 
 
-class OptimizerSGD(Kernel):
+class OptimizerSGD(DrawnKernel):
     """θ⁺ from ĝ drawn by ``noise`` through ``update``, with the step size η·schedule.factor(k).
 
     Raises:
@@ -63,8 +64,8 @@ class OptimizerSGD(Kernel):
     def init(self, theta: Tensor, generator: torch.Generator) -> State:
         return State(theta, self.update.start(theta))
 
-    def advance(self, state: State, k: int, generator: torch.Generator) -> State:
-        g = self.noise.draw(state.theta, generator)
+    def move(self, state: State, k: int, draws: Draws) -> State:
+        g = draws.gradient(self.noise, state.theta, k)
         return State(*self.update.apply(state.theta, state.memory, g, self.eta * self.schedule.factor(k)))
 
     def check(self, theta: Tensor) -> None:

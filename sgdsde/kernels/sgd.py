@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sgdsde.kernel import DrivenKernel, State
+from sgdsde.kernels.draws import DrawnKernel, Draws
 from sgdsde.noise import GaussianNoise, HeavyTailedNoise, Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
 from sgdsde.noises.minibatch import Minibatch
@@ -24,7 +25,7 @@ from sgdsde.types import Conventions, InputError, positive
 _INDICES = 2**19
 
 
-class SGD(DrivenKernel):
+class SGD(DrivenKernel, DrawnKernel):
     """SGD with step size η. With a Gaussian noise it can be driven: over a tick z = ΔW/√η, θ⁺ = θ − ηg + ηRz.
 
     Example:
@@ -57,18 +58,19 @@ class SGD(DrivenKernel):
         """Whether the objective takes the steps: batches of these very noises, a subclass may draw in another way."""
         return type(self.noise) in (Minibatch, MinibatchWithoutReplacement) and self.noise.objective.facts.descend is not None
 
-    def advance(self, state: State, k: int, generator: torch.Generator) -> State:
+    def move(self, state: State, k: int, draws: Draws) -> State:
         if self.leaps:
-            return self.leap(state, k, 1, generator)
-        return State(torch.sub(state.theta, self.noise.draw(state.theta, generator), alpha=self.eta))
+            return self.moves(state, k, 1, draws)
+        return State(torch.sub(state.theta, draws.gradient(self.noise, state.theta, k), alpha=self.eta))
 
-    def leap(self, state: State, k: int, ticks: int, generator: torch.Generator) -> State:
+    def moves(self, state: State, k: int, ticks: int, draws: Draws) -> State:
         noise, descend, theta = self.noise, self.noise.objective.facts.descend, state.theta
         if not self.leaps or descend is None or not isinstance(noise, Minibatch | MinibatchWithoutReplacement):
-            return super().leap(state, k, ticks, generator)
+            return super().moves(state, k, ticks, draws)
         at_once = max(1, _INDICES // (max(1, theta.shape[0]) * noise.batch_size))
-        for first in range(0, ticks, at_once):
-            batches = torch.stack([noise.batches(theta, generator) for _ in range(min(at_once, ticks - first))])  # [steps, paths, batch]
+        for first in range(k, k + ticks, at_once):
+            several = range(first, min(first + at_once, k + ticks))
+            batches = torch.stack([draws.batches(noise, theta, tick) for tick in several])  # [steps, paths, batch]
             theta = descend(theta, batches, self.eta, 0.0)
         return State(theta)
 

@@ -12,7 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 from sgdsde.calculus import weighted_grad
-from sgdsde.kernel import Kernel, State
+from sgdsde.kernel import State
+from sgdsde.kernels.draws import DrawnKernel, Draws
 from sgdsde.kernels.optimizer_sgd import described
 from sgdsde.kernels.schedule import Constant, Schedule, StepDecay
 from sgdsde.kernels.update import HeavyBall, Plain, Update
@@ -23,7 +24,7 @@ from sgdsde.objectives.logistic_regression import LogisticRegression
 from sgdsde.types import Conventions, expected, positive
 
 
-class ShuffledSGD(Kernel):
+class ShuffledSGD(DrawnKernel):
     """θ⁺ = θ − η∇(1/B)Σ_{i∈batch}ℓᵢ over epoch-wise permutations, one permutation a path; ``update`` and ``schedule`` as in :class:`OptimizerSGD`.
 
     Raises:
@@ -66,30 +67,30 @@ class ShuffledSGD(Kernel):
         """Whether the objective takes the steps, without gradients that would be seen here (``facts.descend``): plain ones of one size."""
         return type(self.update) is Plain and type(self.schedule) is Constant and self.objective.facts.descend is not None
 
-    def advance(self, state: State, k: int, generator: Generator) -> State:
+    def move(self, state: State, k: int, draws: Draws) -> State:
         if self.leaps:
-            return self.leap(state, k, 1, generator)
+            return self.moves(state, k, 1, draws)
         order, *memory = state.memory
-        order = self._order(order, k, generator)
+        order = self._order(order, k, draws)
         g = weighted_grad(self.objective, state.theta, None, self._batches(order, k, 1)[0])
         theta, memory_after = self.update.apply(state.theta, tuple(memory), g, self.eta * self.schedule.factor(k))
         return State(theta, (order, *memory_after))
 
-    def leap(self, state: State, k: int, ticks: int, generator: Generator) -> State:
+    def moves(self, state: State, k: int, ticks: int, draws: Draws) -> State:
         descend, theta, done = self.objective.facts.descend, state.theta, 0
         if not self.leaps or descend is None:
-            return super().leap(state, k, ticks, generator)
+            return super().moves(state, k, ticks, draws)
         (order,) = state.memory
         while done < ticks:
-            order = self._order(order, k + done, generator)
+            order = self._order(order, k + done, draws)
             count = min(ticks - done, self.epoch - (k + done) % self.epoch)  # to the end of the epoch
             theta = descend(theta, self._batches(order, k + done, count), self.eta, 0.0)
             done += count
         return State(theta, (order,))
 
-    def _order(self, order: Tensor, k: int, generator: Generator) -> Tensor:
+    def _order(self, order: Tensor, k: int, draws: Draws) -> Tensor:
         """The permutations ``[P, n]`` in force at tick k: fresh ones where an epoch begins."""
-        return order if k % self.epoch else torch.rand(order.shape, generator=generator, device=order.device).argsort(1)
+        return order if k % self.epoch else draws.orders(order, order.shape[1], k)
 
     def _batches(self, order: Tensor, k: int, count: int) -> Tensor:
         """The batches of ``count`` ticks of one epoch, ``[count, P, B]``."""

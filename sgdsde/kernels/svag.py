@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Self
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from sgdsde.given import is_whole
-from sgdsde.kernel import Kernel, State
+from sgdsde.kernel import State
+from sgdsde.kernels.draws import DrawnKernel, Draws
 from sgdsde.kernels.sgd import SGD
 from sgdsde.noise import Noise, as_noise
 from sgdsde.noises.gaussian import Gaussian
@@ -20,7 +21,7 @@ from sgdsde.noises.minibatch import Minibatch
 from sgdsde.types import Conventions, InputError
 
 
-class SVAG(Kernel):
+class SVAG(DrawnKernel):
     """SVAG with amplification ``l`` ≥ 1.
 
     Raises:
@@ -37,6 +38,7 @@ class SVAG(Kernel):
         if not is_whole(l, 1):
             raise InputError(f"l = {l!r}; wanted an integer ≥ 1 (l = 1 is SGD).")
         self.noise, self.l = as_noise(noise), int(l)
+        self.draws = 2 * self.l
         self._plain = SGD(noise, eta)
         self.tick = self.eta = self._plain.eta
         self.dim = noise.objective.dim
@@ -50,10 +52,10 @@ class SVAG(Kernel):
     def width(self) -> int:
         return self._plain.width  # its draws are made one after the other
 
-    def advance(self, state: State, k: int, generator: Generator) -> State:
+    def move(self, state: State, k: int, draws: Draws) -> State:
         theta, root = state.theta, (2 * self.l - 1) ** 0.5
-        for _ in range(self.l):
-            first, second = self.noise.draw(theta, generator), self.noise.draw(theta, generator)
+        for i in range(self.l):
+            first, second = (draws.gradient(self.noise, theta, k, j) for j in (2 * i, 2 * i + 1))
             theta = theta - (self.eta / self.l) * ((1 + root) / 2 * first + (1 - root) / 2 * second)
         return State(theta)
 

@@ -10,14 +10,17 @@ backward pass each.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sgdsde.noise import Noise
+from sgdsde.box_muller import normal_pairs
+from sgdsde.counter import uniforms
+from sgdsde.noise import CountedNoise, Noise
 from sgdsde.noises.minibatch import Minibatch
 from sgdsde.noises.minibatch_without_replacement import MinibatchWithoutReplacement
 from sgdsde.objectives.network import Network
@@ -28,7 +31,7 @@ from sgdsde.types import Conventions, InputError, positive
 Batches = Minibatch | MinibatchWithoutReplacement
 
 
-class FreshLabels(Noise):
+class FreshLabels(CountedNoise):
     """A minibatch noise of a :class:`Network` whose labels are drawn anew for each sample at each use."""
 
     def __init__(self, noise: Batches, loss: str) -> None:
@@ -49,6 +52,15 @@ class FreshLabels(Noise):
     def fresh(self, theta: Tensor, rows: Tensor, generator: torch.Generator) -> Float[Tensor, "paths batch ..."]:
         """Targets drawn for the samples ``rows [P, B]``."""
 
+    @property
+    @abstractmethod
+    def fresh_words(self) -> int:
+        """Words that the targets of one path's batch take."""
+
+    @abstractmethod
+    def fresh_of(self, theta: Tensor, rows: Tensor, words: Int[Tensor, "paths fresh_words"]) -> Float[Tensor, "paths batch ..."]:
+        """The targets for the samples ``rows`` that the words produce; in law those of ``fresh``."""
+
     @abstractmethod
     def factor(self, theta: Tensor, zeta: Float[Tensor, "paths n outputs"]) -> Float[Tensor, "paths n outputs"]:
         """Fᵢζᵢ with FᵢFᵢᵀ = Nᵢ, for all samples."""
@@ -56,6 +68,14 @@ class FreshLabels(Noise):
     def draw(self, theta: Tensor, generator: torch.Generator) -> Tensor:
         batch = self.noise.batches(theta, generator)  # [paths, batch]
         return self.network.grad_with_targets(theta, batch, self.fresh(theta, batch, generator))
+
+    @property
+    def words(self) -> int:
+        return self.noise.words + self.fresh_words
+
+    def draw_of(self, theta: Tensor, words: Tensor) -> Tensor:
+        batch = self.noise.batches_of(words[:, : self.noise.words])
+        return self.network.grad_with_targets(theta, batch, self.fresh_of(theta, batch, words[:, self.noise.words :]))
 
     def root(self, theta: Tensor, z: Tensor) -> Tensor:
         z, zeta = z.split([self.noise.root_dim, self.network.n * self.classes], 1)
@@ -114,6 +134,20 @@ class LabelNoise(FreshLabels):
         y = self.network.targets.rows(theta, rows)
         return y + self.scale * torch.randn(y.shape, dtype=y.dtype, device=y.device, generator=generator)
 
+    @property
+    def fresh_words(self) -> int:
+        return (self._numbers + 1) // 2
+
+    def fresh_of(self, theta: Tensor, rows: Tensor, words: Tensor) -> Tensor:
+        """A word makes two of a batch's normals."""
+        y = self.network.targets.rows(theta, rows)
+        return y + self.scale * normal_pairs(words, y.dtype).flatten(1)[:, : self._numbers].view(y.shape)
+
+    @property
+    def _numbers(self) -> int:
+        """Numbers in the targets of a batch."""
+        return self.batch_size * math.prod(self.network.targets.shape[1:])
+
     def factor(self, theta: Tensor, zeta: Tensor) -> Tensor:
         return zeta * (-2 * self.scale / self.classes)
 
@@ -147,6 +181,17 @@ class SampledLabels(FreshLabels):
     def fresh(self, theta: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
         q = self.network.targets.rows(theta, rows)  # [paths, batch, classes]
         drawn = torch.multinomial(q.flatten(0, 1), 1, generator=generator).reshape(rows.shape)
+        return nn.functional.one_hot(drawn, self.classes).to(q)
+
+    @property
+    def fresh_words(self) -> int:
+        return self.batch_size
+
+    def fresh_of(self, theta: Tensor, rows: Tensor, words: Tensor) -> Tensor:
+        """The class t with q₀ + … + q_{t−1} < u·Σq ≤ q₀ + … + q_t: one of probability 0 never."""
+        q = self.network.targets.rows(theta, rows)
+        upper = q.to(torch.float64).cumsum(2)
+        drawn = (upper < uniforms(words)[..., None] * upper[..., -1:]).sum(2)
         return nn.functional.one_hot(drawn, self.classes).to(q)
 
     def factor(self, theta: Tensor, zeta: Tensor) -> Tensor:

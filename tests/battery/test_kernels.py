@@ -218,9 +218,10 @@ def test_first_step_has_the_exact_mean_and_covariance(kernel: Any) -> None:
         kernel = sg.kernels.TorchSDE(kernel.sde, kernel.tick, "euler")
         mean, covariance = x + kernel.sde.drift(0.0, x) * kernel.tick, kernel.sde.diffusion(0.0, x) * kernel.tick
     else:
-        noise = kernel.noise if hasattr(kernel, "noise") else sg.noises.MinibatchWithoutReplacement(kernel.objective, kernel.batch_size)
-        mean = x - kernel.eta * sg.calculus.grad(noise.objective, x)
-        covariance = kernel.eta**2 * noise.covariance(x)
+        inner = kernel.kernel if isinstance(kernel, Around) else kernel
+        noise = inner.noise if hasattr(inner, "noise") else sg.noises.MinibatchWithoutReplacement(inner.objective, inner.batch_size)
+        mean = x - inner.eta * sg.calculus.grad(noise.objective, x)
+        covariance = inner.eta**2 * noise.covariance(x)
         if isinstance(kernel, sg.kernels.SVAG):
             kernel = OneStepOfSVAG(kernel.noise, kernel.eta, kernel.l)
             mean, covariance = x + (mean - x) / kernel.l, covariance / kernel.l
