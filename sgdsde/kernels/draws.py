@@ -50,7 +50,7 @@ class Draws(ABC):
         """A uniform permutation of 0 … n − 1 for each path."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Streamed(Draws):
     """Numbers from the block's generator, in the order in which they are asked for."""
 
