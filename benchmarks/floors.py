@@ -87,7 +87,7 @@ def main() -> None:
         for dtype in (torch.float32, torch.float64):
             for dim, count, eigen, over_lapack, series, over_torch in rows(dtype, scale=scale, repeats=repeats):
                 gain = f"{over_lapack:.1f}" if over_lapack is not None else "LAPACK runs"
-                small.row(short(dtype), dim, f"{count:,}", f"{1e6 * eigen:.2f}", gain, f"{1e6 * series:.2f}", f"{over_torch:.1f}")
+                small.row(short(dtype), 1, dim, f"{count:,}", f"{1e6 * eigen:.2f}", gain, f"{1e6 * series:.2f}", f"{over_torch:.1f}")
     page.close()
 
 

@@ -17,7 +17,7 @@ from sgdsde.sdes.matrix_functions import root_phi
 DIMS, COUNTS = (4, 5, 8, 10, 16, 24, 32, 48), (1, 10, 1_000, 10_000)
 #: numbers in the largest batch
 MOST = 10_000 * 16**2
-COLUMNS = ["dtype", "d", "matrices", "eigenvectors, µs a matrix", "LAPACK's time over it", "two series, µs a path", "torch's time over it"]
+COLUMNS = ["dtype", "threads", "d", "matrices", "eigenvectors, µs a matrix", "LAPACK's time over it", "two series, µs a path", "torch's time over it"]
 
 
 def rows(dtype: torch.dtype, *, scale: int, repeats: int) -> Iterator[tuple[int, int, float, float | None, float, float]]:
