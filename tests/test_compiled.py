@@ -47,6 +47,19 @@ def test_words_and_normals_are_the_defined_ones(first: int, gaps: list[int], wid
 
 @needs_numba
 @pytest.mark.parametrize("dtype", [T32, T64])
+def test_one_pair_by_itself(dtype: torch.dtype) -> None:
+    """Called from Python, too, ``normal_pair`` is the definition."""
+    from sgdsde.compiled.pairs import normal_pair
+
+    words = _words(KEY, 3, torch.arange(20), 1)
+    low, high = words.view(torch.int32).numpy().T
+    like = torch.zeros(1, dtype=dtype).numpy()[0]
+    found = [normal_pair(*halves, like) for halves in zip(low, high, strict=True)]
+    assert torch.equal(torch.tensor(found, dtype=dtype), normal_pairs(words[:, 0], dtype))
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", [T32, T64])
 @pytest.mark.parametrize(("paths", "width"), [(3000, 1), (1500, 2), (1100, 3), (700, 10), (3, 1001), (2, 2500)])
 def test_blocks_of_more_than_one_chunk(paths: int, width: int, dtype: torch.dtype) -> None:
     for first in (0, 1, 6, 7):

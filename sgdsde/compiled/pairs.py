@@ -84,8 +84,8 @@ def _double(low, high):  # type: ignore[no-untyped-def]
 
 
 def normal_pair(low, high, like):  # type: ignore[no-untyped-def]
-    """The pair of a word in the precision of the number ``like``; inside compiled code only."""
-    raise NotImplementedError
+    """The pair of a word in the precision of the number ``like``; compiled code takes the choice from :func:`_chosen`, before it runs."""
+    return _single(low, high) if isinstance(like, np.float32) else _double(low, high)
 
 
 @overload(normal_pair, inline="always")

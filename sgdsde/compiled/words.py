@@ -25,27 +25,22 @@ def _round(turns):  # type: ignore[no-untyped-def]
     return mix
 
 
-_r0, _r1, _r2, _r3, _r4, _r5, _r6, _r7 = (_round(turns) for turns in ROTATIONS)
+def _four(turns):  # type: ignore[no-untyped-def]
+    """Four rounds; in every second one x₁ and x₃ have changed places."""
+    first, second, third, fourth = (_round(pair) for pair in turns)
+
+    @njit(inline="always")
+    def rounds(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
+        x0, x1, x2, x3 = first(x0, x1, x2, x3)
+        x0, x3, x2, x1 = second(x0, x3, x2, x1)
+        x0, x1, x2, x3 = third(x0, x1, x2, x3)
+        x0, x3, x2, x1 = fourth(x0, x3, x2, x1)
+        return x0, x1, x2, x3
+
+    return rounds
 
 
-@njit(inline="always")
-def _even(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    """The first four rounds of eight; in every second one x₁ and x₃ have changed places."""
-    x0, x1, x2, x3 = _r0(x0, x1, x2, x3)
-    x0, x3, x2, x1 = _r1(x0, x3, x2, x1)
-    x0, x1, x2, x3 = _r2(x0, x1, x2, x3)
-    x0, x3, x2, x1 = _r3(x0, x3, x2, x1)
-    return x0, x1, x2, x3
-
-
-@njit(inline="always")
-def _odd(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    """The last four."""
-    x0, x1, x2, x3 = _r4(x0, x1, x2, x3)
-    x0, x3, x2, x1 = _r5(x0, x3, x2, x1)
-    x0, x1, x2, x3 = _r6(x0, x1, x2, x3)
-    x0, x3, x2, x1 = _r7(x0, x3, x2, x1)
-    return x0, x1, x2, x3
+_even, _odd = _four(ROTATIONS[:4]), _four(ROTATIONS[4:])
 
 
 @compiled_loop

@@ -22,23 +22,25 @@ def _mix(x0, x1, x2, x3, a: tl.constexpr, b: tl.constexpr):  # type: ignore[no-u
 
 
 @triton.jit
-def _even(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    """The first four rounds of eight."""
-    x0, x1, x2, x3 = _mix(x0, x1, x2, x3, 14, 16)
-    x0, x3, x2, x1 = _mix(x0, x3, x2, x1, 52, 57)
-    x0, x1, x2, x3 = _mix(x0, x1, x2, x3, 23, 40)
-    x0, x3, x2, x1 = _mix(x0, x3, x2, x1, 5, 37)
+def _four(  # type: ignore[no-untyped-def]
+    x0, x1, x2, x3, a: tl.constexpr, b: tl.constexpr, c: tl.constexpr, d: tl.constexpr, e: tl.constexpr, f: tl.constexpr, g: tl.constexpr, h: tl.constexpr
+):
+    """Four rounds; in every second one x₁ and x₃ have changed places."""
+    x0, x1, x2, x3 = _mix(x0, x1, x2, x3, a, b)
+    x0, x3, x2, x1 = _mix(x0, x3, x2, x1, c, d)
+    x0, x1, x2, x3 = _mix(x0, x1, x2, x3, e, f)
+    x0, x3, x2, x1 = _mix(x0, x3, x2, x1, g, h)
     return x0, x1, x2, x3
 
 
 @triton.jit
+def _even(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
+    return _four(x0, x1, x2, x3, 14, 16, 52, 57, 23, 40, 5, 37)
+
+
+@triton.jit
 def _odd(x0, x1, x2, x3):  # type: ignore[no-untyped-def]
-    """The last four."""
-    x0, x1, x2, x3 = _mix(x0, x1, x2, x3, 25, 33)
-    x0, x3, x2, x1 = _mix(x0, x3, x2, x1, 46, 12)
-    x0, x1, x2, x3 = _mix(x0, x1, x2, x3, 58, 22)
-    x0, x3, x2, x1 = _mix(x0, x3, x2, x1, 32, 32)
-    return x0, x1, x2, x3
+    return _four(x0, x1, x2, x3, 25, 33, 46, 12, 58, 22, 32, 32)
 
 
 @triton.jit
